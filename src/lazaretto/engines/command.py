@@ -1,0 +1,288 @@
+"""Engine "command": any scanner that is a program.
+
+The program gets the content as a file (a path in its arguments, {file}) or on
+standard input, and answers by its exit status; a pattern may take the name of
+what it found from its output.  There is no shell, and nothing that a mail says
+(names, types) reaches the arguments: the file is always called "content".
+
+Limits:  ctx.deadline: then the whole process group is killed.  max_output_bytes
+         of output are read for the pattern, more is thrown away.
+Errors:  EngineError DOWN (cannot be started, ended by a signal, a status that is
+         in no list), TIMEOUT.  A program that could not be started is never
+         "clean" or "infected", whatever status that would look like.
+See:     docs/engines.md, which has the presets too
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from lazaretto.engines import descriptor
+from lazaretto.engines.base import EngineInfo, ScanContext
+from lazaretto.engines.options import Options
+from lazaretto.errors import EngineError
+from lazaretto.model import Finding, Item, Kind, Reason
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+# Scanners whose command line and statuses are documented: `--engine command:clamscan` needs no configuration.
+PRESETS: dict[str, dict[str, object]] = {
+    "clamscan": {
+        "argv": ["clamscan", "--stdout", "--no-summary", "{file}"],
+        "found_pattern": r": (?P<name>\S+) FOUND$",
+        "version_argv": ["clamscan", "--version"],
+    },
+    "clamdscan": {
+        "argv": ["clamdscan", "--stdout", "--no-summary", "--fdpass", "{file}"],
+        "found_pattern": r": (?P<name>\S+) FOUND$",
+        "version_argv": ["clamdscan", "--version"],
+    },
+    # Its status is a bit field: 1 infected, 2 suspicious, 8 skipped something, 64 could not scan something; 4, 16, 32 are errors.
+    "fpscan": {
+        "argv": ["fpscan", "--report", "--mount", "--adware", "{file}"],
+        "infected": [status for status in range(256) if status & 3],
+        "limit": [8],
+        "broken": [64, 72],
+        "found_pattern": r"^\[Found[^\]]*\]\s+<(?P<name>[^>\s]+)",
+        "version_argv": ["fpscan", "--version"],
+    },
+}
+
+
+class _Output(NamedTuple):
+    status: int
+    text: str
+
+
+class Command:
+    """See the module."""
+
+    by_content = True
+
+    def __init__(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        *,
+        required: bool = True,
+        stdin: bool = False,
+        pass_descriptor: bool = False,
+        clean: tuple[int, ...] = (0,),
+        infected: tuple[int, ...] = (1,),
+        unscannable: Mapping[int, Reason] | None = None,
+        found_pattern: re.Pattern[str] | None = None,
+        max_output_bytes: int = 1 << 16,
+        temp_dir: str = "",
+        version_argv: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.required = required
+        self._argv = argv
+        self._stdin = stdin
+        self._pass = pass_descriptor
+        self._clean = clean
+        self._infected = infected
+        self._unscannable = unscannable or {}
+        self._pattern = found_pattern
+        self._max_output = max_output_bytes
+        self._temp_dir = temp_dir or None
+        self._version_argv = version_argv
+
+    @classmethod
+    def from_config(cls, name: str, table: Mapping[str, object]) -> Command:
+        """Options: argv, required, stdin, pass_descriptor, clean, infected, encrypted, limit, broken, found_pattern,
+        max_output_bytes, temp_dir, version_argv.
+
+        What the table leaves out comes from the preset of that name, if there is one.
+        """
+        options = Options(name, {**PRESETS.get(name, {}), **table})
+        argv = options.texts("argv")
+        if not argv or not argv[0]:
+            raise options.error("argv", f"expected a program and its arguments; without, the name is one of {', '.join(PRESETS)}")
+        stdin = options.flag("stdin", False)
+        pass_descriptor = options.flag("pass_descriptor", False)
+        if "{file}" in argv[0]:
+            raise options.error("argv", "the program itself cannot be {file}")
+        if stdin == any("{file}" in word for word in argv):
+            raise options.error("argv", "expected {file} among the arguments, or else stdin = true")
+        text = options.text("found_pattern")
+        pattern = None
+        if text:
+            try:
+                pattern = re.compile(text, re.MULTILINE)
+            except re.error as e:
+                raise options.error("found_pattern", f"not a regular expression: {e}") from None
+            if pattern.groups and "name" not in pattern.groupindex:
+                raise options.error("found_pattern", "the group that holds the name must be called so: (?P<name>...)")
+        clean, infected = options.numbers("clean", (0,)), options.numbers("infected", (1,))
+        unscannable = {
+            status: reason for reason in (Reason.ENCRYPTED, Reason.LIMIT, Reason.BROKEN) for status in options.numbers(reason.value, ())
+        }
+        listed = [*clean, *infected, *unscannable]
+        if len(set(listed)) < len(listed):
+            raise options.error("clean", "a status is in more than one of the lists clean, infected, encrypted, limit, broken")
+        engine = cls(
+            name,
+            argv,
+            required=options.flag("required", True),
+            stdin=stdin,
+            pass_descriptor=pass_descriptor,
+            clean=clean,
+            infected=infected,
+            unscannable=unscannable,
+            found_pattern=pattern,
+            max_output_bytes=options.integer("max_output_bytes", 1 << 16, 1),
+            temp_dir=options.text("temp_dir"),
+            version_argv=options.texts("version_argv"),
+        )
+        options.done()
+        return engine
+
+    def wants(self, item: Item) -> bool:
+        """All but what the raw message showed it already."""
+        return not item.covered
+
+    def scan(self, item: Item, ctx: ScanContext) -> list[Finding]:
+        """One finding for each name that the pattern finds, or one for the status."""
+        import tempfile
+
+        path = descriptor.path_of(item.content) if self._pass or self._stdin else None
+        if path is not None:
+            output = self._run_on(path, item.content.fd, ctx.deadline)
+        else:
+            with tempfile.TemporaryDirectory(prefix="lazaretto-", dir=self._temp_dir) as directory:  # mode 0700
+                path = os.path.join(directory, "content")
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.writelines(item.content.chunks())
+                output = self._run_on(path, None, ctx.deadline)
+        return self._judge(output)
+
+    def info(self, timeout_s: float) -> EngineInfo:
+        """The first line of what version_argv prints; without it, whether the program is there."""
+        import shutil
+
+        program = shutil.which(self._argv[0])
+        if program is None:
+            return EngineInfo(self.name, reachable=False, detail=f"{self._argv[0]}: no such program")
+        if not self._version_argv:
+            return EngineInfo(self.name, detail=program)
+        try:
+            output = self._run(self._version_argv, None, (), time.monotonic() + timeout_s)
+        except EngineError as e:
+            return EngineInfo(self.name, reachable=False, detail=e.detail)
+        line = output.text.partition("\n")[0].strip()
+        if output.status != 0:
+            return EngineInfo(self.name, reachable=False, detail=f"{program}: {line or f'status {output.status}'}")
+        version, _, signatures = line.partition("/")
+        return EngineInfo(version or self.name, signatures, True, program)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+    def _judge(self, output: _Output) -> list[Finding]:
+        names = [m.groupdict().get("name") or m[0] for m in self._pattern.finditer(output.text)] if self._pattern else []
+        names = ["".join(c if c.isprintable() else "?" for c in name)[:200] for name in dict.fromkeys(names) if name]
+        reason = self._unscannable.get(output.status)
+        if output.status in self._infected or (names and (output.status in self._clean or reason)):
+            return [Finding(self.name, Kind.MALWARE, name) for name in names[:20] or [f"{self.name}.infected"]]
+        if output.status in self._clean:
+            return []
+        if reason:
+            return [Finding(self.name, Kind.UNSCANNABLE, f"command.{reason.value}", detail=f"status {output.status}", reason=reason)]
+        said = output.text.strip().rpartition("\n")[2][:200]
+        how = f"ended by signal {-output.status}" if output.status < 0 else f"unexpected status {output.status}"
+        raise EngineError(Reason.DOWN, f"{self._argv[0]}: {how}" + (f": {said}" if said else ""))
+
+    def _run_on(self, path: str, fd: int | None, deadline: float) -> _Output:
+        pass_fds = () if fd is None else (fd,)
+        if not self._stdin:
+            return self._run(tuple(word.replace("{file}", path) for word in self._argv), None, pass_fds, deadline)
+        with open(path, "rb", buffering=0) as file:
+            return self._run(self._argv, file.fileno(), (), deadline)
+
+    def _run(self, argv: tuple[str, ...], stdin: int | None, pass_fds: tuple[int, ...], deadline: float) -> _Output:
+        import subprocess
+
+        try:
+            process = subprocess.Popen(  # noqa: S603 - no shell; the words are the administrator's, the path is ours
+                argv,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
+                cwd="/",
+                start_new_session=True,
+                bufsize=0,
+            )
+        except (OSError, ValueError) as e:
+            raise EngineError(Reason.DOWN, f"{argv[0]}: cannot be started: {getattr(e, 'strerror', None) or e}") from None
+        try:
+            text = self._listen(process, deadline)
+            return _Output(process.wait(), text)
+        except TimeoutError:
+            raise EngineError(Reason.TIMEOUT, f"{argv[0]}: did not end in time, killed") from None
+        finally:
+            _kill_group(process)
+
+    def _listen(self, process: Popen[bytes], deadline: float) -> str:
+        """Its output until it ends; TimeoutError at the deadline.
+
+        A child that it left behind may hold the pipe open: what counts is the end of the program itself.
+        """
+        import select
+
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        os.set_blocking(pipe, False)
+        output = bytearray()
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        ended = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+        try:
+            if ended is not None:
+                poll.register(ended, select.POLLIN)
+            ends = {pipe} if ended is None else {pipe, ended}
+            while ends and (ended is None or ended in ends):
+                left = deadline - time.monotonic()
+                ready = dict(poll.poll(left * 1000 + 1)) if left > 0 else {}
+                if not ready:
+                    raise TimeoutError
+                if ended in ready:
+                    ends.discard(ended)
+                while pipe in ends and (data := _read(pipe)) is not None:
+                    if not data:
+                        ends.discard(pipe)
+                        poll.unregister(pipe)
+                    elif time.monotonic() > deadline:
+                        raise TimeoutError
+                    output += data[: max(0, self._max_output - len(output))]
+        finally:
+            if ended is not None:
+                os.close(ended)
+        return output.decode("utf-8", "replace")
+
+
+def _read(pipe: int) -> bytes | None:
+    """What is there now; b"" at the end, None if nothing is there yet."""
+    try:
+        return os.read(pipe, 1 << 16)
+    except BlockingIOError:
+        return None
+
+
+def _kill_group(process: Popen[bytes]) -> None:
+    """The program and all it started, unless they made groups of their own; then collect its status."""
+    import signal
+
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # nobody left in it
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
