@@ -1,0 +1,173 @@
+"""From a verdict to edits: what is cut out, what is put in its place.
+
+    announce   our own header fields, on top; forged ones of the same name go
+    replace    a part, header and body, becomes a notice; a message becomes its
+               plain fields and a notice
+    defang     a part keeps its content under a type and a name that nothing runs
+
+A part inside a replaced part needs no edit of its own.  Inside signed or
+encrypted mail nothing is defanged: changing a name there only breaks the
+signature, so the whole part is replaced instead.
+
+Errors:  none.
+See:     mime/edits.py, docs/flow.md; RFC 2046 s5.1.1, RFC 1847, RFC 5322 s2.2.3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from lazaretto import regex
+from lazaretto.mime import tree
+from lazaretto.mime.scanner import MESSAGES
+from lazaretto.mime.source import Source
+from lazaretto.model import Edit, Field, Part, Path, Span, Treatment
+from lazaretto.sanitize import names
+
+# A field that every client reads alike: printable name, colon, no NUL, no stray CR, no line of blanks inside.
+_PLAIN_FIELD = regex.compile(rb"[!-9;-~]+:(?:[^\0\r\n]*(?:\r?\n(?=[ \t]+[^ \t\r\n])))*[^\0\r\n]*(?:\r?\n)?")
+_MBOX_LINE = regex.compile(rb"From [^\r\n]*\r?\n")
+_MAX_KEPT_FIELD = 16 << 10
+_MAX_KEPT_HEADER = 128 << 10
+_ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"))
+
+# (part, line end, is it a whole message) -> header lines, empty line, text.
+NoticeMaker = Callable[[Part, bytes, bool], bytes]
+
+
+def line_end(source: Source) -> bytes:
+    """The line end of the message: that of its first line, CRLF if it has none."""
+    at = source.data.find(b"\n", 0, min(source.size, 1 << 16))
+    return b"\n" if at == 0 or (at > 0 and source.data[at - 1 : at] != b"\r") else b"\r\n"
+
+
+def plan(
+    source: Source, root: Part, treatments: Mapping[Path, Treatment], tags: Sequence[tuple[bytes, bytes]], notice: NoticeMaker
+) -> tuple[Edit, ...]:
+    """All edits of one message: its treatments and our own fields.
+
+    A path that the tree does not have counts as the whole message.
+    """
+    known = {part.path: part for part in tree.walk(root)}
+    wanted: dict[Path, Treatment] = {}
+    for path, treatment in treatments.items():
+        here = path if path in known else ()
+        if treatment is Treatment.DEFANG and (here == () or _is_sealed(root, here)):
+            treatment = Treatment.REPLACE
+        wanted[here] = max(treatment, wanted.get(here, Treatment.KEEP))
+    if wanted.get(()) is Treatment.REPLACE:
+        return (replace_message(source, root, notice, tags=tags),)
+    return (*_announce(source, root, tags), *_treat(source, known, wanted, notice))
+
+
+def _announce(source: Source, root: Part, tags: Sequence[tuple[bytes, bytes]]) -> Iterator[Edit]:
+    """Put `tags` on top of the header; remove fields of the same name that came with the mail.
+
+    Where the header does not begin like one (blank lines, junk), nothing is put in:
+    a field on top would change how clients read what follows.
+    """
+    if not tags:
+        return
+    ours = _names(tags)
+    for field in root.fields:
+        if field.name in ours:
+            yield Edit(field.span, b"")
+    at = header_start(source, root)
+    if at is not None:
+        yield Edit(Span(at, at), _block(tags, line_end(source)))
+
+
+def _names(tags: Sequence[tuple[bytes, bytes]]) -> frozenset[str]:
+    return frozenset(name.decode("ascii").lower() for name, _ in tags)
+
+
+def _block(tags: Sequence[tuple[bytes, bytes]], eol: bytes) -> bytes:
+    return b"".join(name + b": " + value + eol for name, value in tags)
+
+
+def header_start(source: Source, root: Part) -> int | None:
+    """Where the first field stands, if only an mbox line stands before it; else None."""
+    if not root.fields:
+        return None
+    first = root.fields[0].span.start
+    mbox = _MBOX_LINE.match(source.data)
+    if first != (mbox.end() if mbox is not None else 0) or not _is_plain(source, root.fields[0]):
+        return None
+    return first
+
+
+def _treat(source: Source, known: Mapping[Path, Part], wanted: Mapping[Path, Treatment], notice: NoticeMaker) -> Iterator[Edit]:
+    for path, treatment in wanted.items():
+        if treatment is Treatment.KEEP or any(wanted.get(path[:n]) is Treatment.REPLACE for n in range(len(path))):
+            continue
+        part = known[path]
+        if treatment is Treatment.DEFANG:
+            yield from _defang(source, part)
+        elif known[path[:-1]].media_type in MESSAGES:
+            yield replace_message(source, part, notice)
+        else:
+            yield _replace_part(source, part, notice)
+
+
+def _is_sealed(root: Part, path: Path) -> bool:
+    return any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
+
+
+def _replace_part(source: Source, part: Part, notice: NoticeMaker) -> Edit:
+    eol = line_end(source)
+    span = Span(part.header.start, part.body.stop)
+    return Edit(span, _fitted(source, span.stop, notice(part, eol, False), eol))
+
+
+def _fitted(source: Source, stop: int, text: bytes, eol: bytes) -> bytes:
+    """`text` to stand before `stop`: the line end before a delimiter belongs to the delimiter, where there is one."""
+    return text.removesuffix(eol) if source.read_at(stop, 2)[:1] in (b"\r", b"\n") else text
+
+
+def replace_message(
+    source: Source, part: Part, notice: NoticeMaker, tags: Sequence[tuple[bytes, bytes]] = (), *, keep_fields: bool = True
+) -> Edit:
+    """A message (the root, or one inside message/rfc822) becomes `tags`, its plain fields and a notice.
+
+    keep_fields False: not even those, for a message whose header itself is what is wrong.
+    """
+    eol = line_end(source)
+    start, stop = part.header.start, part.body.stop
+    if not part.path:
+        mbox = _MBOX_LINE.match(source.data) if keep_fields else None
+        start, stop = mbox.end() if mbox is not None else 0, source.size
+    kept = b"".join(_kept_fields(source, part, eol, _names(tags))) if keep_fields else b"Subject: (message removed)" + eol
+    text = _block(tags, eol) + kept + notice(part, eol, True)
+    return Edit(Span(start, stop), _fitted(source, stop, text, eol))
+
+
+def _kept_fields(source: Source, part: Part, eol: bytes, ours: frozenset[str]) -> Iterator[bytes]:
+    total = 0
+    for field in part.fields:
+        if field.name.startswith("content-") or field.name == "mime-version" or field.name in ours or not _is_plain(source, field):
+            continue
+        raw = source.span(field.span)
+        total += len(raw)
+        if total > _MAX_KEPT_HEADER:
+            return
+        yield raw if raw.endswith(b"\n") else raw + eol
+
+
+def _is_plain(source: Source, field: Field) -> bool:
+    size = field.span.stop - field.span.start
+    return size <= _MAX_KEPT_FIELD and _PLAIN_FIELD.fullmatch(source.data, field.span.start, field.span.stop) is not None
+
+
+def _defang(source: Source, part: Part) -> Iterator[Edit]:
+    """One plain name and a type that opens nothing, in place of every field that says otherwise."""
+    eol = line_end(source)
+    name = names.defang(part.names[0] if part.names else "attachment").encode("ascii", "replace").replace(b'"', b"_").replace(b"\\", b"_")
+    fresh = b'Content-Type: application/octet-stream; name="' + name + b'"' + eol
+    fresh += b'Content-Disposition: attachment; filename="' + name + b'"' + eol
+    stale = [field.span for field in part.fields if field.name in ("content-type", "content-disposition")]
+    if not part.fields and part.header.stop == part.body.start:
+        fresh += eol  # there is no empty line that could end a header
+    if not stale:
+        yield Edit(Span(part.header.start, part.header.start), fresh)
+    for number, span in enumerate(stale):
+        yield Edit(span, fresh if number == 0 else b"")
