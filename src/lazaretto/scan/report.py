@@ -1,0 +1,122 @@
+"""A Report as text: the one final log line, and JSON.
+
+The line is `key=value` pairs; values with blanks or quotes are quoted, and
+whatever is not printable is escaped, so that a message cannot forge a line.
+
+    lazaretto: outcome=cleaned id=69217f3a-1b2c3d4e rule=malware replaced=2
+      findings="Eicar-Test-Signature(yara,2)" quarantine=... size=1234 ms=17.2 ...
+
+Limits:  20 findings are named; values are cut at 500 characters.
+See:     docs/logging.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lazaretto.model import Disposition, Envelope, Finding, Kind, Report, Treatment
+
+_NAMED = 20
+_WIDTH = 500
+# What is a fact of many honest mails: worth showing in `explain`, not in each log line.
+_QUIET = frozenset((Kind.MALFORMED,))
+
+
+def outcome(report: Report) -> str:
+    """One word: clean, passed (something was found, and policy lets it go), cleaned, discarded, deferred, rejected."""
+    verdict = report.verdict
+    if verdict.disposition is not Disposition.ACCEPT:
+        return {Disposition.DISCARD: "discarded", Disposition.TEMPFAIL: "deferred", Disposition.REJECT: "rejected"}[verdict.disposition]
+    if any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments):
+        return "cleaned"
+    return "clean" if not noteworthy(report.findings) else "passed"
+
+
+def noteworthy(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings that are more than a remark about form."""
+    return [finding for finding in findings if finding.kind not in _QUIET]
+
+
+def final_line(report: Report, envelope: Envelope) -> str:
+    """The line that says what was done with the message and why (promise R5)."""
+    verdict = report.verdict
+    found = noteworthy(report.findings)
+    named = list(dict.fromkeys(f"{f.name}({f.engine},{'.'.join(map(str, f.part)) or 'message'})" for f in found))
+    treated = [path for path, treatment in verdict.treatments if treatment is not Treatment.KEEP]
+    pairs: dict[str, str] = {"outcome": outcome(report), "id": report.scan_id, "rule": verdict.rule}
+    if envelope.queue_id:
+        pairs["queue_id"] = envelope.queue_id
+    if envelope.mail_from is not None:
+        pairs["from"] = _text(envelope.mail_from)
+    if envelope.rcpt_to:
+        pairs["to"] = ",".join(map(_text, envelope.rcpt_to))
+    if envelope.client:
+        pairs["client"] = envelope.client
+    if treated:
+        pairs["replaced"] = ",".join(".".join(map(str, path)) or "message" for path in treated)
+    if named:
+        pairs["findings"] = " ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
+    trouble = next((f.detail for f in found if f.kind is Kind.ERROR and f.detail), "")
+    if trouble:
+        pairs["error"] = trouble
+    if report.quarantine_id:
+        pairs["quarantine"] = report.quarantine_id
+    pairs["sha256"] = report.digest
+    pairs["engines"] = ",".join(name for name, _ in report.engines)
+    pairs["ms"] = f"{report.elapsed_ms:.1f}"
+    return line(pairs)
+
+
+def failure_line(reason: str) -> str:
+    """The final line of a message that could not be scanned at all."""
+    return line({"outcome": "deferred", "rule": "system", "error": reason})
+
+
+def line(pairs: Mapping[str, str]) -> str:
+    """`lazaretto: key=value ...`, one line, printable."""
+    return "lazaretto: " + " ".join(f"{key}={_quoted(value)}" for key, value in pairs.items())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace") or "<>"
+
+
+def _quoted(value: str) -> str:
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in value[:_WIDTH])
+    if safe and not any(c in safe for c in ' "=\\'):
+        return safe
+    return '"' + safe.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def finding_json(finding: Finding) -> dict[str, object]:
+    """One finding, ready for JSON."""
+    return {
+        "engine": finding.engine,
+        "kind": finding.kind.value,
+        "name": finding.name,
+        "part": ".".join(map(str, finding.part)),
+        "where": list(finding.trail),
+        "detail": finding.detail,
+        "reason": finding.reason.value if finding.reason else None,
+    }
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """The whole report, ready for JSON; edits by span and size only."""
+    verdict = report.verdict
+    return {
+        "id": report.scan_id,
+        "outcome": outcome(report),
+        "sha256": report.digest,
+        "disposition": verdict.disposition.name.lower(),
+        "rule": verdict.rule,
+        "treatments": {".".join(map(str, path)): treatment.name.lower() for path, treatment in verdict.treatments},
+        "quarantine": report.quarantine_id or None,
+        "findings": [finding_json(finding) for finding in report.findings],
+        "edits": [
+            {"start": edit.span.start, "stop": edit.span.stop, "bytes": len(edit.data) if isinstance(edit.data, bytes) else edit.data.size}
+            for edit in report.edits
+        ],
+        "engines": [name for name, _ in report.engines],
+        "elapsed_ms": round(report.elapsed_ms, 1),
+    }
