@@ -1,0 +1,133 @@
+"""What the commands share: options, configuration files, a Scanner built from them.
+
+The configuration is --config FILE, else $LAZARETTO_CONFIG, else the user's
+lazaretto/lazaretto.toml under $XDG_CONFIG_HOME (~/.config), else
+/etc/lazaretto/lazaretto.toml; beside it, conf.d/*.toml in the order of their
+names.  No file at all is fine: every setting has a default.
+
+Errors:  ConfigError.
+See:     docs/policy.md, policy/config.py
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from lazaretto.errors import EX_NOINPUT, ConfigError
+from lazaretto.mime.source import Source
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lazaretto.policy.config import Config
+    from lazaretto.scan.job import Scanner
+
+SYSTEM_CONFIG = "/etc/lazaretto/lazaretto.toml"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every scanning command has."""
+    parser.add_argument("--config", metavar="FILE", help=f"configuration file (default: the user's, else {SYSTEM_CONFIG}, else built-in)")
+    parser.add_argument(
+        "--engine",
+        metavar="SPEC",
+        action="append",
+        default=[],
+        help="engine to use, repeatable: yara, yara:RULES, clamd:unix:PATH, clamd:HOST:PORT, command:NAME, none; "
+        "an engine named here must answer (default: those configured, else yara and a clamd at its usual socket)",
+    )
+    parser.add_argument(
+        "--state-dir", metavar="DIR", help="where quarantine and caches live (default: /var/lib/lazaretto or the user's state directory)"
+    )
+
+
+def formatter(prog: str) -> argparse.HelpFormatter:
+    """Help in lines of $COLUMNS, else 100.  Left to itself, argparse loads shutil for each option, with compressors and all."""
+    import argparse
+
+    columns = os.environ.get("COLUMNS", "")
+    return argparse.HelpFormatter(prog, width=(int(columns) if columns.isdecimal() else 100) - 2)
+
+
+def read_message(path: str) -> Source:
+    """The file at `path`, or standard input for "-".  SystemExit with 66 (EX_NOINPUT) and a line on standard error if it cannot be read."""
+    import sys
+
+    try:
+        if path == "-":
+            return Source(sys.stdin.buffer.read())
+        with open(path, "rb") as file:
+            return Source.from_fd(file.fileno(), os.fstat(file.fileno()).st_size)
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"lazaretto: {path}: {getattr(error, 'strerror', None) or error}\n")
+        raise SystemExit(EX_NOINPUT) from None
+
+
+def config_path(chosen: str | None) -> str | None:
+    """The configuration file to read, or None for the defaults."""
+    named = chosen or os.environ.get("LAZARETTO_CONFIG")
+    if named:
+        return named
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ.get("HOME", "/nonexistent"), ".config")
+    for path in (os.path.join(home, "lazaretto", "lazaretto.toml"), SYSTEM_CONFIG):
+        if _exists(path):
+            return path
+    return None
+
+
+def _exists(path: str) -> bool:
+    """Is it there?  If that cannot be seen, ConfigError: to go on without the configuration would be another policy."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path) from error
+    return True
+
+
+def read_config(path: str | None) -> list[tuple[str, str]]:
+    """(file name, text) of the configuration and its conf.d, in the order in which they count."""
+    if path is None:
+        return []
+    folder = os.path.join(os.path.dirname(path), "conf.d")
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        names = []
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", folder) from error
+    files = [path, *sorted(os.path.join(folder, name) for name in names if name.endswith(".toml") and not name.startswith("."))]
+    return [(file, _text(file)) for file in files]
+
+
+def _text(file: str) -> str:
+    try:
+        with open(file, encoding="utf-8") as handle:
+            return handle.read()
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 (byte {error.start})", file) from error
+
+
+def config(options: argparse.Namespace) -> Config:
+    """The configuration that the command line chooses."""
+    from lazaretto.policy.config import parse
+
+    return parse(read_config(config_path(options.config)))
+
+
+def state_directory(options: argparse.Namespace) -> str:
+    """--state-dir, else the usual place."""
+    from lazaretto.store.quarantine import default_state_dir
+
+    return options.state_dir or default_state_dir(os.environ, os.geteuid())
+
+
+def scanner(options: argparse.Namespace) -> Scanner:
+    """A scanner as the command line and the configuration want it."""
+    from lazaretto.scan import assemble
+
+    return assemble.scanner(config(options), options.engine, state_directory(options), os.uname().nodename)
