@@ -1,0 +1,71 @@
+"""What the stdin filter imports: names, not milliseconds, so it never flakes.
+
+A filter is started once for each message.  Each of these modules costs it more
+than reading the message does (docs/architecture.md "Start-up").
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MESSAGE = b"From: a@example.org\r\nTo: b@example.org\r\nSubject: hello\r\n\r\nJust text.\r\n"
+HEAVY = {"asyncio", "dataclasses", "email", "http", "importlib.metadata", "inspect", "json", "logging"}
+HEAVY |= {
+    "multiprocessing",
+    "olefile",
+    "libarchive",
+    "rich",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "tarfile",
+    "unittest",
+    "urllib.request",
+    "zipfile",
+}
+
+
+def imported(home: Path, *options: str) -> set[str]:
+    """Names of all modules that one run of the filter imports; `site` with its .pth files is left out by -I -S."""
+    source = Path(__file__).resolve().parent.parent / "src"
+    site = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    start = f"import sys; sys.path[:0] = {[str(source), *site]!r}; from lazaretto.cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "importtime", "-c", start, "filter", "--state-dir", str(home), *options],
+        input=MESSAGE,
+        capture_output=True,
+        env={"HOME": str(home), "XDG_STATE_HOME": str(home), "XDG_CACHE_HOME": str(home), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert MESSAGE in done.stdout
+    return set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr.decode(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("engine", ["none", "yara"])
+def test_the_filter_imports_nothing_heavy(tmp_path: Path, engine: str) -> None:
+    imported(tmp_path, "--engine", engine)  # the first run may compile and store rules
+    names = imported(tmp_path, "--engine", engine)
+    assert "lazaretto.frontends.stdio" in names
+    assert {name for name in names if name in HEAVY or name.startswith("asyncio.")} == set()
+
+
+def test_no_engine_loads_no_engine(tmp_path: Path) -> None:
+    assert "yara_x" not in imported(tmp_path, "--engine", "none")
+
+
+def test_python_dash_m(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lazaretto", "filter", "--engine", "none"],
+        input=MESSAGE,
+        capture_output=True,
+        cwd=Path(__file__).resolve().parent.parent / "src",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert MESSAGE in done.stdout
