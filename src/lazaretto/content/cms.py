@@ -40,6 +40,8 @@ _TYPE = regex.compile(
 )
 _CLOSED = (b"\x01\x07\x03", b"\x01\x07\x04", b"\x01\x07\x06", b"\x10\x01\x17")  # enveloped, signed and enveloped, encrypted, AuthEnveloped
 _COMPRESSED = b"\x10\x01\x09"
+_BEGIN = b"-----BEGIN "
+_BORDER = regex.compile(rb"-----(?:BEGIN|END)")
 _PEM = regex.compile(rb"-----BEGIN (?:PKCS ?#?7(?: SIGNED DATA)?|CMS|SMIME|PKCS7 MESSAGE)-----")
 _BASE64 = regex.compile(rb"[A-Za-z0-9+/=\s]{64,}\Z")
 _FIELD = regex.compile(rb"(?i)\A[\s\xef\xbb\xbf]{0,64}[!-9;-~]{1,128}[ \t]{0,16}:|[\r\n]content-")
@@ -55,29 +57,25 @@ class _Element(NamedTuple):
 
 def walk(source: Source, meter: Meter) -> Iterator[Member | Problem]:
     """The entity inside, or why it cannot be reached; nothing for detached signatures."""
-    if source.data.find(b"-----BEGIN ", 0, SEARCH) >= 0:
+    armoured = source.data.find(_BEGIN, 0, SEARCH) >= 0  # which a binary structure may contain, too
+    if armoured:
         yield from walk_text(source, meter)
-        return
     if _BASE64.match(source.read_at(0, 4096)):
         source = Source(b"".join(base64_pieces(source.data, ((0, min(source.size, MAX_PEM)),))))
-    if not _TYPE.search(source.data, 0, SEARCH):
+    if _TYPE.search(source.data, 0, SEARCH):
+        yield from _content_info(source, meter)
+    elif not armoured:
         yield Problem("smime.broken", "no content type", Reason.BROKEN)
-        return
-    yield from _content_info(source, meter)
 
 
 def walk_text(source: Source, meter: Meter) -> Iterator[Member | Problem]:
-    """PEM-armoured structures anywhere in a text."""
+    """PEM-armoured structures anywhere in a text; each ends where another begins, if not before."""
     data = source.data
-    at = data.find(b"-----BEGIN ")
-    while at >= 0:
-        stop = data.find(b"-----END", at)
-        stop = stop if stop >= 0 else source.size
-        armour = _PEM.match(data, at)
-        if armour:
-            blob = b"".join(base64_pieces(data, ((armour.end(), min(stop, armour.end() + MAX_PEM)),)))
-            yield from _content_info(Source(blob), meter)
-        at = data.find(b"-----BEGIN ", stop)
+    for armour in _PEM.finditer(data):
+        end = _BORDER.search(data, armour.end(), armour.end() + MAX_PEM)
+        stop = end.start() if end is not None else min(source.size, armour.end() + MAX_PEM)
+        blob = b"".join(base64_pieces(data, ((armour.end(), stop),)))
+        yield from _content_info(Source(blob), meter)
 
 
 def _content_info(source: Source, meter: Meter) -> Iterator[Member | Problem]:
@@ -93,7 +91,11 @@ def _content_info(source: Source, meter: Meter) -> Iterator[Member | Problem]:
     if outer is None or body is None or body.tag != _SEQUENCE:
         yield Problem("smime.broken", "no content", Reason.BROKEN)
         return
-    content = _encapsulated(source, body)
+    try:
+        content = _encapsulated(source, body)
+    except ValueError:
+        yield Problem("smime.broken", "no encapsulated content", Reason.BROKEN)
+        return
     if content is None:
         return
     if kind[0].endswith(_COMPRESSED):
@@ -108,20 +110,30 @@ def _content_info(source: Source, meter: Meter) -> Iterator[Member | Problem]:
 
 
 def _encapsulated(source: Source, body: _Element) -> _Element | None:
-    """The content in EncapsulatedContentInfo: a type and [0]; an AlgorithmIdentifier has no [0].  s5.2"""
+    """The content in EncapsulatedContentInfo: a type and [0]; an AlgorithmIdentifier has no [0].  s5.2
+
+    None if there is only a type, as in a detached signature; ValueError if there is not even that.
+    """
+    detached = False
     for element in _children(source, body):
         if element.tag != _SEQUENCE:
             continue
         inner = _children(source, element)
         first, second = next(inner, None), next(inner, None)
-        if first and second and first.tag == _OID and second.tag == _CONTEXT_0:
+        if first is None or first.tag != _OID:
+            continue
+        if second is None:
+            detached = True
+        elif second.tag == _CONTEXT_0:
             return _read(source, second.start, source.size)
+    if not detached:
+        raise ValueError
     return None
 
 
 def _read(source: Source, position: int, end: int) -> _Element | None:
     """The element at `position`; None if there is none.  Tags of one byte: CMS has no others."""
-    head = source.read_at(position, 10)
+    head = source.read_at(position, 2 + 127)
     if len(head) < 2 or position >= end:
         return None
     tag, length = head[0], head[1]
@@ -131,7 +143,7 @@ def _read(source: Source, position: int, end: int) -> _Element | None:
         return _Element(tag, position + 2, min(position + 2 + length, source.size))
     size = length & 0x7F
     start = position + 2 + size
-    if size > 8 or start > source.size:
+    if start > source.size:
         return None
     return _Element(tag, start, min(start + int.from_bytes(head[2 : 2 + size], "big"), source.size))
 

@@ -33,10 +33,14 @@ _SCHEMES = regex.compile(rb":(?:(?<=data:)|(?<=javascript:))", re.IGNORECASE)
 
 # "<", ">", quotes or a letter, up to the hyphen that ends a shift: without it, any base64 would look like it.
 _UTF7 = (regex.compile(rb"\+A(?:Dw|D4|CI|Cc|G[A-Z])[0-9A-Za-z+/]{0,64}+-"), regex.compile(rb"\+-[\w+)]"))
-_CHARSET_UTF7 = regex.compile(rb"(?i)charset\s{0,8}=\s{0,8}[\"']?\s{0,8}(?:x-)?(?:unicode-[12]-[12]-)?utf-?7")
-_ENTITY = regex.compile(rb"&(?:#([0-9]{2,9})|#[xX]([0-9A-Fa-f]{2,8})|(colon|comma|sol|plus|equals|semi|Tab|NewLine)(?=;));?")
+_CHARSET_UTF7 = regex.compile(rb"(?i)charset\s{0,8}=\s{0,8}[\"']?\s{0,8}(?:x-)?(?:unicode-[12]-[01]-|csunicode11)?utf-?7")
+_ENTITY = regex.compile(
+    rb"&(?:#0*+([0-9]{1,7})(?![0-9])|#[xX]0*+([0-9A-Fa-f]{1,6})(?![0-9A-Fa-f])"
+    rb"|(colon|comma|sol|plus|equals|semi|Tab|NewLine)(?=;));?"
+)
 _NAMED = {b"colon": b":", b"comma": b",", b"sol": b"/", b"plus": b"+", b"equals": b"=", b"semi": b";", b"Tab": b"\t", b"NewLine": b"\n"}
 _KEPT = frozenset(b"\"'<>&")  # resolving these would change the structure
+_BLANKS = frozenset(b"\t\n\f\r")
 _JOIN = regex.compile(rb"[\"'`]\s{0,100}+\+\s{0,100}+[\"'`]")
 _DOWNLOAD = regex.compile(
     rb"(?i)\bdownload[\"']?\s{0,8}[=:,]\s{0,8}(?:[\"']([^\"'<>\r\n]{1,255})|([^\"'<>\s;)]{1,255}))"
@@ -129,7 +133,7 @@ def _letter(match: re.Match[bytes]) -> bytes | None:
     if match[3]:
         return _NAMED[match[3]]
     code = int(match[1]) if match[1] else int(match[2], 16)
-    return bytes((code,)) if 32 < code < 127 and code not in _KEPT else None
+    return bytes((code,)) if (32 <= code < 127 and code not in _KEPT) or code in _BLANKS else None
 
 
 def _resolved(data: Buffer) -> Iterator[bytes]:
