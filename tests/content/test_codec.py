@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -145,3 +147,99 @@ def test_damage_never_loses_what_zlib_gives_bytewise(data: bytes, at: int, value
     except zlib.error:
         pass
     assert b"".join(stream(codec.deflate, bytes(packed))) == expected
+
+
+# -- libraries that fail, or are not there
+
+
+class Failing:
+    """A decompressor of another library that ends in an exception."""
+
+    eof = False
+    needs_input = True
+    unused_data = b""
+
+    def __init__(self, exc: Exception) -> None:
+        self.exc = exc
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        raise self.exc
+
+
+class ZstdError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "text"),
+    [
+        (ZstdError("bad frame"), codec.CodecError, "bad frame"),
+        (ZstdError(), codec.CodecError, "ZstdError"),
+        (EOFError("already at end"), codec.CodecError, "already at end"),
+        (ValueError("no"), codec.CodecError, "no"),
+        (ZstdError("Frame requires too much memory for decoding"), codec.MemoryLimitError, "Frame requires too much memory for decoding"),
+        (ZstdError("Memory usage limit exceeded"), codec.MemoryLimitError, "Memory usage limit exceeded"),
+        (MemoryError(), codec.MemoryLimitError, "out of memory"),
+    ],
+)
+def test_errors_of_libraries(exc: Exception, kind: type[Exception], text: str) -> None:
+    with pytest.raises(codec.CodecError) as caught:
+        codec._Guarded(Failing(exc), ZstdError).decompress(b"x", 10)
+    assert (type(caught.value), str(caught.value)) == (kind, text)
+    reading = Stream(lambda: codec._Guarded(Failing(exc), ZstdError), lambda: iter([b"x"]))
+    assert list(reading) == []
+    assert (reading.error, reading.too_large, reading.ended) == (text, kind is codec.MemoryLimitError, False)
+
+
+def test_other_errors_of_libraries_pass() -> None:
+    with pytest.raises(ZeroDivisionError):
+        codec._Guarded(Failing(ZeroDivisionError()), ZstdError).decompress(b"x", 10)
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [(("compression", "backports"), "compression"), (("compression",), "compression"), (("backports",), "backports"), ((), None)],
+)
+def test_which_zstd(there: tuple[str, ...], expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("compression", "backports"):
+        package = ModuleType(name)
+        package.zstd = name  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, package if name in there else None)
+    assert codec.zstd_module() == expected
+
+
+def test_without_zstd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "zstd_module", lambda: None)
+    with pytest.raises(codec.CodecError, match="zstd is not installed"):
+        codec.zstd()
+    reading = stream(codec.zstd, b"(\xb5/\xfd data")
+    assert list(reading) == []
+    assert (reading.error, reading.ended, reading.used, reading.too_large) == ("zstd is not installed", False, 0, False)
+
+
+def test_lzma_raw() -> None:
+    filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 3, "lp": 0, "pb": 2}]
+    packed = lzma.compress(TEXT, lzma.FORMAT_RAW, filters=filters)
+    for dictionary in (1 << 16, 0xFFFFFFFF):  # a liar's
+        assert b"".join(stream(lambda d=dictionary: codec.lzma_raw(93, d), packed)) == TEXT  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("size", [0, 1, codec.FIRST_PIECE, codec.FIRST_PIECE + 1, 5 * codec.PIECE + 7])
+def test_feed_from(size: int) -> None:
+    data = bytes(number % 251 for number in range(size))
+    source = Source(b"before" + data + b"after")
+    feed = codec.feed_from(source, 6, 6 + size, Meter())
+    for _ in range(2):  # as often as asked
+        pieces = list(feed())
+        assert b"".join(pieces) == data
+        assert [len(piece) for piece in pieces[:1]] == [min(size, codec.FIRST_PIECE)] * bool(size)
+        assert max(map(len, pieces), default=0) <= codec.PIECE
+    assert b"".join(codec.feed_from(source, 6, 10**9, Meter())()) == data + b"after"
+
+
+def test_stream_without_salvage() -> None:
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(b"first") + packer.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 9
+    feed = codec.feed_from(Source(packed), 0, len(packed), Meter())
+    assert b"".join(Stream(codec.deflate, feed)) == b"first"
+    assert b"".join(Stream(codec.deflate, feed, salvage=False)) == b""

@@ -139,3 +139,56 @@ def test_never_raises(parts: list[bytes]) -> None:
 def test_find_all() -> None:
     assert list(inline.find_all(b"DaTa: data: dat", b"data:")) == [0, 6]
     assert list(inline.find_all(b"x" * (source.CHUNK - 2) + b"data:", b"data:")) == [source.CHUNK - 2]
+
+
+FILE = b"MZ" + bytes(range(250, 256)) + b"payload!!"
+F64 = base64.b64encode(FILE)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (F64.replace(b"=", b"%3D"), FILE),
+        (F64.replace(b"=", b"%3d"), FILE),
+        (F64.replace(b"+", b"%2B").replace(b"/", b"%2f"), FILE),
+        (F64.replace(b"+", b"%2D").replace(b"/", b"%5F"), FILE),  # the other alphabet
+        (b"".join(b"%%%02x" % char for char in F64), FILE),
+        (b"".join(b"%%%02X" % char if at % 3 else bytes((char,)) for at, char in enumerate(F64)), FILE),
+        (b"%0D%0A".join(F64[at : at + 5] for at in range(0, len(F64), 5)), FILE),
+        (b"%20" + F64 + b"%00", FILE),
+        (F64 + b"%", FILE),  # no escape, and no letter
+        (b"QUJD%", b"ABC"),
+        (b"QUI%3D", b"AB"),
+        (b"QQ%3D%3D", b"A"),
+        (b"Q%3D%3D%3D", b""),
+        (b"%51%55%4a%44%52", b"ABC"),  # a lonely letter at the end
+        (b"%25" + b"QUJD", b"ABC"),  # resolved once
+        (b"%zzQUJD", b"\xcf\x34\x14\x24"),  # two letters
+    ],
+)
+def test_escapes_in_base64(text: bytes, expected: bytes) -> None:
+    assert b"".join(inline.percent_base64_pieces(text, ((0, len(text)),))) == expected
+    assert uris(b'<a href="data:a/b;base64,' + text + b'">') == [expected]
+
+
+def test_base64_without_escapes_is_read_without_them() -> None:
+    assert inline._base64_of(b"QUJD%3D", 0, 4) is inline.base64_pieces
+    assert inline._base64_of(b"QUJD%3D", 0, 5) is inline.percent_base64_pieces
+    assert uris(b'"data:a/b;base64,QUJD" "%3D"') == [b"ABC"]
+
+
+@given(st.binary(max_size=300), st.integers(4, 9), st.integers(1, 5))
+def test_escapes_in_base64_do_not_depend_on_the_chunks(data: bytes, chunk: int, every: int) -> None:
+    text = b"".join(b"%%%02x" % char if at % every == 0 else bytes((char,)) for at, char in enumerate(base64.b64encode(data)))
+    half = len(text) // 3
+    while text[half : half + 1] not in (b"%", b""):
+        half += 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inline, "CHUNK", chunk)
+        assert b"".join(inline.percent_base64_pieces(text, ((0, half), (half, len(text))))) == data
+
+
+def test_what_is_no_escape_of_a_data_uri() -> None:
+    assert uris(b'"data:a/b;base64%2CQUJD"') == []  # the comma has to be one
+    (found,) = inline.data_uris(b'"data:a/b%3Bbase64,QUJD"')
+    assert (b"".join(found.chunks()), found.media_type) == (b"QUJD", "a/b%3bbase64")

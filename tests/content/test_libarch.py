@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
+import wrappings
 from eicar import EICAR
 from lazaretto.content import libarch
+from lazaretto.content.container import BrokenMember, Problem
 from lazaretto.limits import DEFAULT, Meter
 from lazaretto.mime.source import Source
 from lazaretto.model import Reason
@@ -170,10 +174,193 @@ def test_filters_that_start_programs_are_refused(monkeypatch: pytest.MonkeyPatch
 
 @needs_libarchive
 def test_zip_member_of_nothing() -> None:
-    from lazaretto.content.container import BrokenMember
-
     def chunks() -> Iterator[bytes]:
         return libarch.zip_member(b"PK\5\6" + bytes(18), Meter(), [])
 
     with pytest.raises(BrokenMember):
         list(chunks())
+
+
+# -- libarchive as it may be, and what it says
+
+
+def library(monkeypatch: pytest.MonkeyPatch, ffi: object) -> None:
+    package = ModuleType("libarchive")
+    package.ffi = ffi  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "libarchive", package)
+
+
+def test_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "libarchive", None)
+    assert (libarch.available(), libarch._library()) == (False, None)
+
+
+@pytest.mark.parametrize("exc", [OSError, TypeError, AttributeError, ImportError])
+def test_the_package_is_there_without_the_library(exc: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Package(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise exc(name)
+
+    monkeypatch.setitem(sys.modules, "libarchive", Package("libarchive"))
+    monkeypatch.delitem(sys.modules, "libarchive.ffi", raising=False)
+    assert libarch._library() is None
+
+
+class OldLibrary:
+    """What libarchive-c is with a library that may lack a function."""
+
+    c_archive_entry_p = c_int = object()
+
+    def __init__(self, *functions: str) -> None:
+        self.functions = functions
+        self.logger = SimpleNamespace(disabled=False)
+
+    def ffi(self, name: str, arguments: list[object], result: object) -> None:
+        assert (name, arguments, result) == ("entry_is_encrypted", [self.c_archive_entry_p], self.c_int)
+        if name not in self.functions:
+            raise AttributeError(name)
+
+
+def test_a_library_of_before_2016(monkeypatch: pytest.MonkeyPatch) -> None:
+    library(monkeypatch, OldLibrary())
+    assert not libarch.available()
+
+
+def test_a_library_is_made_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = OldLibrary("entry_is_encrypted")
+    library(monkeypatch, newer)
+    assert libarch._library() is newer
+    assert newer.logger.disabled
+
+
+@pytest.mark.parametrize(
+    ("message", "encrypted", "name", "reason"),
+    [
+        (b"Truncated 7-Zip file body", False, "7z.broken", Reason.BROKEN),
+        ("Damaged cab archive", False, "7z.broken", Reason.BROKEN),
+        (None, False, "7z.broken", Reason.BROKEN),
+        (b"\xff", False, "7z.broken", Reason.BROKEN),
+        (b"Passphrase required for this entry", False, "7z.encrypted", Reason.ENCRYPTED),
+        (b"Incorrect passphrase", False, "7z.encrypted", Reason.ENCRYPTED),
+        (b"The archive header is encrypted, but currently not supported", False, "7z.encrypted", Reason.ENCRYPTED),
+        (b"RAR encryption support unavailable.", False, "7z.encrypted", Reason.ENCRYPTED),
+        (b"Decryption is unsupported due to lack of crypto library", False, "7z.encrypted", Reason.ENCRYPTED),
+        (b"wrong password", False, "7z.encrypted", Reason.ENCRYPTED),
+        (b"Bad CRC", True, "7z.encrypted", Reason.ENCRYPTED),
+        (b"RAR Multi-Volume archive", False, "7z.multivolume", Reason.UNSUPPORTED),
+        (b"Can't open next volume", False, "7z.multivolume", Reason.UNSUPPORTED),
+        (b"Unsupported packing method", False, "7z.unsupported", Reason.UNSUPPORTED),
+        (b"Method isn't supported", False, "7z.unsupported", Reason.UNSUPPORTED),
+        (b"LZMA codec is NOT SUPPORTED", False, "7z.unsupported", Reason.UNSUPPORTED),
+    ],
+)
+def test_messages_of_libarchive(message: object, encrypted: bool, name: str, reason: Reason) -> None:
+    archive = libarch._Archive(None, Source(b""), Meter(), "7z")
+    text = "no details" if message is None else message.decode("utf-8", "replace") if isinstance(message, bytes) else message
+    exc = SimpleNamespace(msg=message)
+    assert archive.problem(exc, encrypted) == Problem(name, str(text), reason)
+    archive.encrypted = True  # the headers say so
+    assert archive.problem(exc).name == "7z.encrypted"
+
+
+def cpio(*members: tuple[bytes, int, bytes]) -> bytes:
+    """Name, mode and data of each, in the old portable format."""
+    out = b""
+    for number, (name, mode, data) in enumerate((*members, (b"TRAILER!!!", 0, b"")), 1):
+        fields = (0o070707, 0, number, mode, 0, 0, 1, 0)
+        out += b"".join(b"%06o" % field for field in fields) + b"%011o%06o%011o" % (0, len(name) + 1, len(data)) + name + b"\0" + data
+    return out
+
+
+@needs_libarchive
+def test_what_is_no_file_is_passed_over() -> None:
+    found = unpack(
+        "cpio",
+        cpio(
+            (b"dir", 0o040755, b""),
+            (b"a", 0o100644, b"file"),
+            (b"link", 0o120777, b"a"),
+            (b"pipe", 0o010644, b""),
+            (b"null", 0o020666, b""),
+            (b"b", 0o100755, EICAR),
+        ),
+    )
+    assert (found.names, found.datas, found.problems) == (["a", "b"], [b"file", EICAR], [])
+
+
+@needs_libarchive
+def test_what_is_no_file_counts_as_a_member() -> None:
+    data = cpio(*[(b"dir%d" % number, 0o040755, b"") for number in range(5)])
+    assert unpack("cpio", data, limits=DEFAULT._replace(max_members=4)).limit == "max_members"
+    assert unpack("cpio", data, limits=DEFAULT._replace(max_members=5)).limit == ""
+
+
+@needs_libarchive
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"a.exe", "a.exe"),
+        (b"d\\a.exe", "d\\a.exe"),
+        ("\u00fc.exe".encode(), "\u00fc.exe"),
+        (b"\x81.exe", "\u00fc.exe"),
+        (b"\xff\xfe.exe", "\xa0\u25a0.exe"),
+    ],
+)
+def test_names_in_old_code_pages(raw: bytes, name: str) -> None:
+    (got,) = unpack("cpio", cpio((raw, 0o100644, b"x"))).members
+    assert got.names[-1] == name
+
+
+def test_names_of_both_kinds() -> None:
+    def names(wide: str | None, raw: bytes | None) -> tuple[str, ...]:
+        ffi = SimpleNamespace(entry_pathname_w=lambda _: wide, entry_pathname=lambda _: raw)
+        return libarch._names(ffi, None)
+
+    assert names("a", b"a") == ("a",)
+    assert names("\u00fc", b"\x81") == ("\u00fc",)
+    assert names("b", b"a") == ("b", "a")
+    assert names(None, b"\x81") == ("\u00fc",)
+    assert names("", b"") == names(None, None) == ()
+
+
+SKIPPED = b"\x50\x2a\x4d\x18\x03\0\0\0abc"
+
+
+@pytest.mark.parametrize(
+    ("type_id", "data", "start"),
+    [
+        ("lz4", b"", 0),
+        ("lz4", b"\x04\x22\x4d\x18", 0),
+        ("lz4", SKIPPED + b"\x04\x22\x4d\x18", 11),
+        ("lz4", SKIPPED + b"\x5f" + SKIPPED[1:] + b"x", 22),
+        ("lz4", SKIPPED + b"\x60" + SKIPPED[1:], 11),  # no skippable frame
+        ("lz4", SKIPPED[:7], 0),
+        ("cpio", b"xx070707", 0),
+        ("7z", b"stub7z\xbc\xaf\x27\x1c" + b"x" * 26, 0),  # a beginning that is none
+        ("rar", b"MZ Rar!\x1a\x07\x01\0", 3),
+        ("rar", b"MZ Rar!\x1a\x07\0\xcf\x90\x73", 3),
+        ("rar", b"Rar!\x1a\x07 Rar!\x1a\x07\x01\0", 7),
+        ("rar", b"Rar!\x1a\x07\x02\0", 0),
+        ("cab", b"stubMSCF\0\0\0\0\x0c\0\0\0", 4),
+        ("cab", b"stubMSCF\0\0\0\0\x0d\0\0\0", 0),  # longer than what is there
+    ],
+)
+def test_where_an_archive_begins(type_id: str, data: bytes, start: int) -> None:
+    assert libarch._start(Source(data), type_id) == start
+
+
+@needs_libarchive
+def test_zip_member_that_needs_a_password() -> None:
+    data = wrappings.zipcrypto(EICAR, b"s3cret")
+    assert b"".join(libarch.zip_member(data, Meter(), [b"", b"no\0ne", b"wrong", b"s3cret"])) == EICAR
+    with pytest.raises(BrokenMember) as caught:
+        list(libarch.zip_member(data, Meter(), [b"wrong"]))
+    assert (caught.value.name, caught.value.reason) == ("zip.encrypted", Reason.ENCRYPTED)
+
+
+@pytest.mark.parametrize(("reason", "raised"), [(Reason.ENCRYPTED, Reason.ENCRYPTED), (None, Reason.BROKEN)])
+def test_zip_member_that_is_a_problem(reason: Reason | None, raised: Reason, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libarch._Archive, "walk", lambda *_, count: iter([Problem("zip.odd", "says so", reason)]))
+    with pytest.raises(BrokenMember) as caught:
+        list(libarch.zip_member(b"", Meter(), []))
+    assert (caught.value.name, caught.value.detail, caught.value.reason) == ("zip.odd", "says so", raised)

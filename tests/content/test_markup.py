@@ -154,3 +154,86 @@ def test_one_of_the_words_is_in_whatever_the_pattern_matches(data: st.DataObject
     for words, pattern, type_id in _SCRIPT_HOST:
         found = data.draw(st.from_regex(re.compile(pattern.pattern)))
         assert any(word in found for word in words), type_id
+
+
+ENDS = ("\r\n", "\n")
+
+
+@pytest.mark.parametrize("encode", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("type_id", "text"),
+    [
+        ("html", "<html><body>some text"),
+        ("rtf", "{\\rtf1 some text"),
+        ("script", "#!/bin/sh\necho"),
+        ("batch", "@echo off\ncls\n"),
+        ("svg", "<svg xmlns='x'>"),
+        ("message", "From: a@example.org\nTo: b@example.org\n\nx"),
+        ("text", "some plain text"),
+    ],
+)
+def test_spelt_in_another_charset(type_id: str, text: str, encode: str) -> None:
+    assert text_type(text.encode(encode)) == type_id
+
+
+@pytest.mark.parametrize(
+    ("head", "type_id"),
+    [
+        (b"+ADw-html+AD4-", "html"),
+        (b" +ADw-script+AD4-", "html"),
+        (b"+ADw-svg xmlns='x'+AD4-", "svg"),
+        (b"x+ADw-html+AD4-", "text"),  # behind other text: later_marks
+        (b"+ADw html", "text"),
+        (b"<\0h\0t\0", ""),  # too short to be told from what is no text
+        (b"<\0p\0>\0x\0", "html"),
+        (b"\0<\0p\0>\0x", "html"),
+        (b"<\0h\0t\0m\0x\0\0\0y\0", ""),  # a NUL among the letters
+        (b"{\0\\\0r\0t\0f\0\0\0", ""),
+        (b"\xff\xfe", "text"),
+        (b"\xff\xfe<\0h\0t\0m\0l\0>\0\0\xd8", "html"),  # cut in the middle of a pair
+        (b"\xef\xbb\xbf", "text"),
+        (b"\xef\xbb\xbf+ADw-html+AD4-", "text"),
+        (b"\x1a\x1b\x07\x0b\x0c", "text"),
+        (b"\x0e", ""),
+    ],
+)
+def test_charset_tricks(head: bytes, type_id: str) -> None:
+    assert text_type(head) == type_id
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"x +ADw-html+AD4-", ("html",)),
+        ("xx <svg>".encode("utf-16"), ("html",)),
+        ("hello\n-----BEGIN CMS-----".encode("utf-16-le"), ("p7m",)),
+        (b"\xef\xbb\xbfx <IFRAME src=x>", ("html",)),
+        (b"x </body >", ("html",)),
+        (b"x <p><a>", ()),
+        (b"x\n-----begin pgp message-----\n<script>", ("pgp-message", "html")),
+    ],
+)
+def test_later_marks_in_another_charset(head: bytes, expected: tuple[str, ...]) -> None:
+    assert later_marks(head) == expected
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("lines", "type_id"),
+    [
+        ("From: a|>From b c|To: d||x", "message"),  # an mbox line among the fields
+        (">From b c|From: a|>From d e|To: d||x", "mbox"),
+        ("From: a| folded|To: d||x", "message"),
+        (" folded|From: a|To: d||x", "text"),
+        ("From: a|junk|To: d||x", "text"),
+        ("From: a||To: d||x", "text"),
+        ("From a@b 10:11|To: d||x", "mbox"),  # a time of day
+        ("From a@b|To: d||x", "text"),
+        ("From a@b|To: d|Cc: d||x", "mbox"),
+        ("Content-Type: multipart/related|MIME-Version: 1.0||x", "mht"),
+        ("Content-Type: multipart/related|MIME-Version: 1.0|To: a||x", "message"),
+        ("Content-Type: text/html|X-MimeOLE: x|MIME-Version: 1.0||x", "mht"),
+    ],
+)
+def test_headers(lines: str, type_id: str, end: str) -> None:
+    assert text_type(lines.replace("|", end).encode()) == type_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable
 
 import pytest
@@ -60,3 +61,30 @@ def test_line_end_trouble_looks_at_the_span_only() -> None:
 def test_line_ends_in_chunks_are_as_in_one_piece(data: bytes, chunk: int) -> None:
     bare = re.search(rb"\r(?!\n)", data) is not None
     assert line_end_trouble(Pieces(data, chunk)) == (bare, b"\0" in data)
+
+
+@pytest.mark.parametrize(
+    ("data", "span", "expected"),
+    [
+        (b"a\r\nb", Span(0, 0), (False, False)),
+        (b"a\r\nb", Span(2, 4), (False, False)),  # LF alone is a line end to everybody
+        (b"a\r\nb", Span(0, 3), (False, False)),
+        (b"a\r\nb", Span(0, 2), (True, False)),  # what follows the span is no LF of its own
+        (b"\0a\0", Span(1, 2), (False, False)),
+        (b"\0a\0", Span(0, 1), (False, True)),
+        (b"\0a\0", Span(1, 3), (False, True)),
+        (b"\ra\r", Span(1, 2), (False, False)),
+        (b"\x0b\x0c\x85\x1e", Span(0, 4), (False, False)),  # line ends to Python's splitlines only
+    ],
+)
+def test_line_end_trouble_at_the_borders(data: bytes, span: Span, expected: tuple[bool, bool]) -> None:
+    assert line_end_trouble(Source(data), span) == expected
+
+
+@pytest.mark.parametrize(("last", "expected"), [(b"", (False, False)), (b"\r", (True, False)), (b"\0", (False, True))])
+def test_line_end_trouble_of_a_mapped_file(last: bytes, expected: tuple[bool, bool]) -> None:
+    data = b"line\r\n" * 50_000 + last
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        assert line_end_trouble(Source.from_fd(file.fileno(), len(data))) == expected

@@ -175,3 +175,41 @@ def test_covers_the_corpus() -> None:
         markers = [marker.encode("latin-1") for marker in meta["markers"]]
         found = [decode(body), *readings(body).values()]
         assert any(marker in content for content in found for marker in markers), meta["id"]
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 1 << 18])
+@pytest.mark.parametrize(
+    ("body", "names", "usual", "first", "eaten"),
+    [
+        # body, anomalies, usual reading, soft-breaks-first, soft-breaks-eat-lines
+        (b"a=\x0b\r\nb", "bad-escape soft-break", b"a=\x0b\r\nb", b"ab", b"a=\x0b\r\nb"),
+        (b"a=\x0c\nb", "bad-escape soft-break", b"a=\x0c\nb", b"ab", b"a=\x0c\nb"),
+        (b"a= \x0b\x0c\t\r\nb", "bad-escape soft-break", b"a= \x0b\x0c\t\r\nb", b"ab", b"a= \x0b\x0c\t\r\nb"),
+        (b"a=\x0b\rb", "bad-escape soft-break bare-cr", b"a=\x0b\rb", b"ab", b"a=\x0b\rb"),
+        (b"a=\x0b", "bad-escape soft-break", b"a=\x0b", b"a", b"a=\x0b"),
+        (b"a=\x0cb", "bad-escape", b"a=\x0cb", b"a=\x0cb", b"a=\x0cb"),  # no line end: no soft break to anybody
+        (b"a=\0\nb", "soft-break nul", b"a=\0\nb", b"ab", b"a=\0\nb"),
+        (b"a=\0", "soft-break nul", b"a=\0", b"a", b"a=\0"),
+        (b"a= ", "soft-break", b"a", b"a", b"a"),
+        (b"a=\r\n\r\nb", "soft-break", b"a\r\nb", b"a\r\nb", b"ab"),
+        (b"a=\n\nb", "soft-break", b"a\nb", b"a\nb", b"ab"),
+        (b"a=\r\n\nb", "soft-break", b"a\nb", b"a\nb", b"ab"),
+        (b"a=\n\rb", "soft-break bare-cr", b"a\rb", b"a\rb", b"ab"),
+        (b"a=\r\rb", "soft-break bare-cr", b"a=\r\rb", b"a\rb", b"ab"),
+        (b"a=\r\r\nb", "soft-break bare-cr", b"a=\r\r\nb", b"a\r\nb", b"ab"),
+    ],
+)
+def test_odd_soft_breaks(body: bytes, names: str, usual: bytes, first: bytes, eaten: bytes, piece: int) -> None:
+    assert anomalies(body) == tuple("qp." + name for name in names.split())
+    assert decode(body, piece) == usual
+    found = readings(body, piece)
+    assert (found["qp.soft-breaks-first"], found["qp.soft-breaks-eat-lines"]) == (first, eaten)
+    assert found["qp.one-line"] == first.replace(b"\r", b"").replace(b"\n", b"")
+    assert found.get("qp.crcrlf.soft-breaks-first", first) == (b"ab" if b"\r\r\n" in body else first)
+
+
+def test_soft_breaks_are_taken_out_before_escapes_are_read() -> None:
+    """The escape exists only for those who join the lines first, whatever blanks stand there."""
+    for blanks in (b"", b" ", b"\t", b"\x0b", b"\x0c", b"\0", b" \x0b\0"):
+        for end in (b"\r\n", b"\n", b"\r"):
+            assert readings(b"=4=" + blanks + end + b"1")["qp.soft-breaks-first"] == b"A"

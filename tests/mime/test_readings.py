@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import wrappings
 from lazaretto.errors import LimitExceeded
 from lazaretto.limits import DEFAULT, Limits
 from lazaretto.mime import readings
@@ -351,3 +352,169 @@ def test_no_leaf_comes_twice() -> None:
     found = explored(crlf(TECHNIQUES["boundary twice"][0]))
     keys = [(id(r.source), r.span, r.encoding, r.names) for r, _ in found if ":" not in r.encoding]
     assert len(keys) == len(set(keys))
+
+
+# -- which pieces are cut out of a body
+
+
+def cut(body: bytes, *boundaries: bytes, only_pieces: bool = False) -> list[bytes]:
+    """What is queued for `body`, in the order in which it is found."""
+    data = b"outside\n" + body + b" outside"
+    source, span = Source(data), Span(8, 8 + len(body))
+    explorer = readings._Explorer(keep, readings.Budget(DEFAULT, source.size))
+    entity = readings._Entity(source, span, "", 0, "text/plain")
+    explorer.segments(entity, source, span, list(boundaries), "text/plain", "/parts", only_pieces=only_pieces)
+    assert {(one.label, one.depth, one.default_type) for one in explorer.todo} <= {("/parts", 1, "text/plain")}
+    return [data[one.span.start : one.span.stop] for one in explorer.todo]
+
+
+@pytest.mark.parametrize(
+    ("body", "boundary", "pieces", "others"),
+    [
+        # body, declared boundary, the likeliest pieces, what some client cuts besides
+        (b"no delimiter", b"b", [], []),
+        (b"--b\n1\n--b--\n", b"b", [b"1\n"], []),
+        (b"pre\n--b\n1\n--b\n2\n--b--\nepi", b"b", [b"1\n", b"2\n"], [b"pre\n", b"epi"]),
+        (b"pre\n--b\n1\n--b\n2", b"b", [b"1\n", b"2"], [b"pre\n"]),  # never closed
+        (b"\r--b\r1\r--b--\r", b"b", [b"1\r"], [b"\r"]),
+        (b"--b \x0b\x0c\n1\n--b--", b"b", [b"1\n"], []),
+        (b"--b--\n1\n--b--\n", b"b", [b"1\n"], []),
+        (b"text --b\n1\n--b--\n", b"b", [], [b"text --b\n1\n", b"1\n", b"text "]),
+        (b"--bb\n1\n--bb--\n", b"b", [b"1\n"], []),
+        (
+            b"--b\nContent-Type: multipart/x\n\n1\n--b\n2\n--b--\n",
+            b"b",
+            [b"Content-Type: multipart/x\n\n1\n", b"2\n"],
+            [b"Content-Type: multipart/x\n\n1\n--b\n2\n--b--\n"],  # what follows may belong to that multipart
+        ),
+        # guessed, because what is declared is not there or is not closed
+        (b"pre\n--q\nContent-Type: a/b\n\n1\n--q--\n", b"b", [b"Content-Type: a/b\n\n1\n"], [b"pre\n"]),
+        (b"--q\nX-A: a/b\n\n1\n", b"b", [b"X-A: a/b\n\n1\n"], []),
+        (b"--q\nSubject: a/b\n\n1\n", b"b", [], []),  # no part begins like this
+        (b"--b\n1\n--b--\n--q\nContent-Type: a/b\n\n2\n", b"b", [b"1\n"], [b"--q\nContent-Type: a/b\n\n2\n"]),  # closed: no guess
+    ],
+)
+def test_segments(body: bytes, boundary: bytes, pieces: list[bytes], others: list[bytes]) -> None:
+    assert cut(body, boundary, only_pieces=True) == pieces
+    assert sorted(cut(body, boundary)) == sorted(pieces + others)
+
+
+def test_every_declared_boundary_cuts() -> None:
+    body = b"--a\n1\n--a--\n--b\n2\n--b--\n"
+    assert cut(body, b"a", b"b", b"c", only_pieces=True) == [b"1\n", b"2\n"]
+    assert cut(body, *[b"x%d" % number for number in range(readings._MAX_BOUNDARIES)], b"a") == []
+
+
+def test_a_multipart_may_hide_the_delimiters_behind_only_a_few_times() -> None:
+    part = b"--b\nContent-Type: multipart/x\n\n1\n"
+    body = part * 9 + b"--b--\n"
+    long = [piece for piece in cut(body, b"b") if piece.count(b"--b") > 0]
+    assert long == [body[len(part) * number + 4 :] for number in range(readings._HIDDEN_DELIMITERS)]
+
+
+@pytest.mark.parametrize(
+    ("body", "sets", "closed"),
+    [
+        (b"none", [], False),
+        (b"--b\n1\n--b--\n", [[(0, 4), (6, 12)]], True),
+        (b"--b\r\n1\r\n--b--\r\n", [[(0, 5), (8, 15)]], True),
+        (b"--b\r1\r--b--\r", [[(0, 4), (6, 12)]], True),
+        (b"--b--\n", [[(0, 6)]], False),  # a close delimiter closes something
+        (b"--b--\n--b--\n", [[(0, 6), (6, 12)]], True),
+        (b"--bx\n1\n--b--\n", [[(7, 13)], [(0, 5), (7, 13)]], False),
+        (b"a --b\n--b\n", [[(6, 10)], [(2, 6), (6, 10)]], False),
+        (b" \t--b\r1", [[(2, 6)]], False),
+        (b"--b", [[(0, 3)]], False),
+        (b"--b" + b"x" * 5000 + b"\n--b\n", [[(5004, 5008)], [(0, 4099), (5004, 5008)]], False),
+    ],
+)
+def test_delimiters(body: bytes, sets: list[list[tuple[int, int]]], closed: bool) -> None:
+    assert readings._delimiters(Source(body), Span(0, len(body)), b"b", DEFAULT) == (sets, closed)
+
+
+# -- parts in a text that is none
+
+
+def strays(text: bytes) -> list[tuple[str, bytes]]:
+    source = Source(text)
+    found = readings.explore(source, Span(0, source.size), keep, readings.Budget(DEFAULT, source.size), stray=True)
+    return [(reading.label, b"".join(reading.decode())) for reading in found]
+
+
+def test_stray_parts_are_cut_out_of_a_text() -> None:
+    text = b"prose\n--q\n" + PART + b"--q--\nmore prose\n"
+    assert ("/stray/base64", HIDDEN) in strays(text)
+    assert {label for label, _ in strays(text)} >= {"/as-is", "/stray/base64", "/stray/as-is"}
+    assert strays(b"prose\n--q\nmore prose\n") == [("/as-is", b"prose\n--q\nmore prose\n")]
+
+
+def test_a_stray_header_without_any_delimiter() -> None:
+    assert ("/base64", HIDDEN) in strays(PART)
+    assert ("/base64", HIDDEN) in strays(b"\n\n" + PART)
+
+
+def test_stray_parts_in_repaired_forms() -> None:
+    text = b"prose\n--q\n" + PART + b"--q--\n"
+    assert ("cr-as-line-end/stray/base64", HIDDEN) in strays(text.replace(b"\n", b"\r"))
+    assert ("crcrlf/stray/base64", HIDDEN) in strays(text.replace(b"\n", b"\r\r\n"))
+    assert ("nul-removed/stray/base64", HIDDEN) in strays(text.replace(b"--q\n", b"-\0-q\n", 1))
+
+
+def test_binhex_as_a_media_type_is_an_encoding_too() -> None:
+    data = wrappings.binhexed(HIDDEN, "a.bin")
+    assert {reading.encoding for reading, _ in explored(b"Content-Type: application/mac-binhex40\n\n" + data)} >= {"", "binhex"}
+    assert HIDDEN in leaves(b"Content-Type: application/mac-binhex40\n\n" + data)
+    assert "binhex" not in {reading.encoding for reading, _ in explored(b"Content-Type: application/x\n\n" + data)}
+
+
+# -- what it may cost
+
+
+def test_budget_counts_entities_and_bytes() -> None:
+    budget = readings.Budget(DEFAULT._replace(max_readings=2, max_reading_bytes=100, max_reading_factor=3), 10)
+    assert budget.most == 130
+    budget.entity(60)
+    budget.spend(69)
+    assert (budget.entities, budget.bytes) == (1, 129)
+    budget.entity(1)
+    assert (budget.entities, budget.bytes) == (2, 130)  # exactly as much as allowed
+    with pytest.raises(LimitExceeded, match="more than 130") as caught:
+        budget.spend(1)
+    assert caught.value.limit == "max_reading_bytes"
+    with pytest.raises(LimitExceeded, match="more than 2") as caught:
+        budget.entity(0)
+    assert caught.value.limit == "max_readings"
+
+
+def test_budget_counts_a_body_while_it_passes() -> None:
+    budget = readings.Budget(DEFAULT._replace(max_reading_bytes=5, max_reading_factor=0), 1000)
+    passed = budget.counted([b"ab", b"", b"cde", b"f", b"never asked for"])
+    assert [next(passed), next(passed), next(passed)] == [b"ab", b"", b"cde"]
+    assert budget.bytes == 5
+    with pytest.raises(LimitExceeded):
+        next(passed)
+
+
+def test_budget_is_shared_by_explorations() -> None:
+    message = multipart(b"multipart/mixed; boundary=b", b"--b\n" + PART + b"--b--\n")
+    budget = readings.Budget(DEFAULT, len(message))
+    costs = []
+    for _ in range(2):
+        list(readings.explore(Source(message), Span(0, len(message)), keep, budget))
+        costs.append((budget.entities, budget.bytes))
+    (entities, size), twice = costs
+    assert twice == (2 * entities, 2 * size)
+    assert entities > 1
+    assert size > len(message)
+
+
+def test_cuts_of_nothing_are_not_free() -> None:
+    body = b"--b\n" * 100
+    source = Source(body)
+    budget = readings.Budget(DEFAULT, source.size)
+    explorer = readings._Explorer(keep, budget)
+    explorer.segments(
+        readings._Entity(source, Span(0, len(body)), "", 0, "text/plain"), source, Span(0, len(body)), [b"b"], "text/plain", ""
+    )
+    assert explorer.todo == []
+    assert budget.bytes == 100 * readings._CUT_COST

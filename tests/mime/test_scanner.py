@@ -235,3 +235,110 @@ def test_a_span_reads_like_the_bytes_alone(data: bytes, before: bytes, after: by
         return (part.media_type, part.encoding, part.anomalies, spans, [shape(child, offset) for child in part.children])
 
     assert shape(embedded, start) == shape(alone, 0)
+
+
+# -- exact readings: header and body of each part, and what is odd about it
+
+MULTIPART = "Content-Type: multipart/mixed; boundary=b\n\n"
+Outline = list[tuple[tuple[int, ...], str, str, str, tuple[str, ...]]]
+
+
+def parts(text: str, eol: str) -> Outline:
+    """(path, type, header, body, anomalies) of all parts, with LF."""
+    root, data = read(text, eol)
+
+    def at(span: Span) -> str:
+        return data[span.start : span.stop].decode("latin-1").replace(eol, "\n")
+
+    return [(part.path, part.media_type, at(part.header), at(part.body), part.anomalies) for part in tree.walk(root)]
+
+
+@pytest.mark.parametrize("eol", ["\r\n", "\n"])
+@pytest.mark.parametrize(
+    ("body", "anomalies", "children"),
+    [
+        # body of MULTIPART, anomalies of the multipart, (header, body, anomalies) of its parts
+        ("--b\n\nx\n--b--\n", (), [("", "x", ())]),
+        ("--b\n--b\n\ny\n--b--\n", (), [("", "", ()), ("", "y", ())]),  # a delimiter right after a delimiter
+        ("--b", ("mime.no-final-boundary",), [("", "", ())]),
+        ("--b\n\nx\n--b--", (), [("", "x", ())]),  # no line end after the last line
+        ("--b \t\n\nx\n--b-- \n", (), [("", "x", ())]),
+        # after the close delimiter
+        ("--b\n\nx\n--b--\n--b\n\ny\n--b--\nz", ("mime.part-after-close",), [("", "x", ()), ("", "y", ())]),
+        ("--b\n\nx\n--b--\n--b--\nz", (), [("", "x", ())]),
+        ("--b--\nepilogue\n--b\n\ny\n", ("mime.part-after-close",), [("", "y\n", ())]),
+        ("--b\n\nx\n--b--\nb\n--c\n--b", ("mime.part-after-close",), [("", "x", ()), ("", "", ())]),
+        # headers of parts where none belong
+        ("Content-Type: x/y\n\n--b\n\nx\n--b--\n", ("mime.stray-part",), [("", "x", ())]),
+        ("\n Content-Disposition : x\n\n--b\n\nx\n--b--\n", ("mime.stray-part",), [("", "x", ())]),
+        ("Content-Language: de\n--b\n\nx\n--b--\n", (), [("", "x", ())]),
+        ("a content-type: x\n--b\n\nx\n--b--\n", (), [("", "x", ())]),
+        ("--b\n\nx\n--b--\nContent-Transfer-Encoding: base64\n\nx", ("mime.stray-part",), [("", "x", ())]),
+        ("--b\n\nx\n--b--\n\n--c\nCONTENT-TYPE: x/y\n\nx\n--c--\n", ("mime.stray-part",), [("", "x", ())]),
+        # the same in a part
+        ("--b\n\nx\n--c\n\n content-type : x\n\ny\n--b--\n", (), [("", "x\n--c\n\n content-type : x\n\ny", ("mime.stray-part",))]),
+        (
+            "--b\n\n--c\nContent-Disposition: x\n\ny\n--b--\n",
+            (),
+            [("", "--c\nContent-Disposition: x\n\ny", ("mime.header-after-blank", "mime.stray-part"))],
+        ),
+        ("--b\n\nx\n--c\nSubject: x\n\ny\n--b--\n", (), [("", "x\n--c\nSubject: x\n\ny", ())]),
+        (
+            "--b\nContent-Transfer-Encoding: base64\n\n--c\n\ncontent-type: x\n\ny\n--b--\n",
+            (),  # to see a part in an encoded body, a client would have to leave it encoded
+            [("Content-Transfer-Encoding: base64\n", "--c\n\ncontent-type: x\n\ny", ())],
+        ),
+        ("--b\n\n\ncontent-id: x\n\ny\n--b--\n", (), [("", "\ncontent-id: x\n\ny", ("mime.header-after-blank",))]),
+        # what is no delimiter
+        ("--b\n\nx\n --b\n--b--\n", ("mime.stray-delimiter",), [("", "x\n --b", ())]),
+        ("--b\n\nx\n--bb\n--b--\n", ("mime.stray-delimiter",), [("", "x\n--bb", ())]),
+        ("--b\n\nx\n--b" + " " * 520 + "\n--b--\n", ("mime.stray-delimiter",), [("", "x\n--b" + " " * 520, ())]),  # too long a line
+        ("--b\n\nx\n--b--\n--" + "y" * 2000, (), [("", "x", ())]),
+        (
+            "--b\n\n--b" + " " * 509 + "\nx\n",
+            ("mime.no-final-boundary",),
+            [("", "", ()), ("", "x\n", ("header.no-end", "header.junk-line", "header.no-fields"))],
+        ),
+    ],
+)
+def test_parts_of_a_multipart(body: str, anomalies: tuple[str, ...], children: list[tuple[str, str, tuple[str, ...]]], eol: str) -> None:
+    expected = [((number,), "text/plain", *child) for number, child in enumerate(children, 1)]
+    assert parts(MULTIPART + body, eol) == [((), "multipart/mixed", MULTIPART[:-1], body, anomalies), *expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "media_type", "anomalies", "children"),
+    [
+        ("multipart; boundary=b", "multipart/mixed", ("mime.bad-content-type",), 1),
+        ("multipart/; boundary=b", "multipart/mixed", ("mime.bad-content-type",), 1),
+        ("multipart", "multipart/mixed", ("mime.bad-content-type", "mime.missing-boundary"), 0),
+        ("/mixed; boundary=b", "text/plain", ("mime.bad-content-type", "mime.boundary-without-multipart"), 0),
+        ("text/plain; boundary=b", "text/plain", ("mime.boundary-without-multipart",), 0),
+        ("x-multi/mixed", "x-multi/mixed", ("mime.boundary-without-multipart",), 0),
+        ("text", "text/plain", ("mime.bad-content-type",), 0),
+        ("", "text/plain", ("mime.bad-content-type",), 0),
+    ],
+)
+def test_types_that_are_none(value: str, media_type: str, anomalies: tuple[str, ...], children: int) -> None:
+    root, _ = read(f"Content-Type: {value}\n\n--b\n\nx\n--b--\n")
+    assert (root.media_type, root.anomalies, len(root.children)) == (media_type, anomalies, children)
+
+
+def test_an_inner_multipart_of_the_same_boundary_takes_it() -> None:
+    found = parts(MULTIPART + "--b\n" + MULTIPART + "--b\n\nx\n--b--\n--b--\n", "\n")
+    assert [(path, anomalies) for path, _, _, _, anomalies in found] == [
+        ((), ("mime.no-final-boundary", "mime.stray-delimiter")),
+        ((1,), ("mime.boundary-reused",)),
+        ((1, 1), ()),
+    ]
+    assert found[2][3] == "x"
+
+
+def test_an_empty_message_in_a_digest() -> None:
+    found = parts("Content-Type: multipart/digest; boundary=o\n\n--o\n--o\n\nSubject: y\n\nz\n--o--", "\n")
+    assert [one[:4] for one in found[1:]] == [
+        ((1,), "message/rfc822", "", ""),
+        ((1, 1), "text/plain", "", ""),
+        ((2,), "message/rfc822", "", "Subject: y\n\nz"),
+        ((2, 1), "text/plain", "Subject: y\n", "z"),
+    ]

@@ -123,3 +123,46 @@ def test_corpus_of_legacy_encodings() -> None:
             contents += [text, *(b"".join(block.chunks()) for block in transfer.find_encoded(Source(text)))]
         markers = [marker.encode("latin-1") for marker in meta["markers"]]
         assert any(marker in content for content in contents for marker in markers), meta["id"]
+
+
+@pytest.mark.parametrize("piece", [1, 7, CHUNK])
+@pytest.mark.parametrize("cut", [0, 9, 10, 40, 150, 300])
+def test_gzip64_cut_anywhere_gives_what_zlib_gives(cut: int, piece: int) -> None:
+    packed = gzip.compress(bytes(number * 7919 % 251 for number in range(3000)), mtime=0)[:cut]
+    assert decode(base64.b64encode(packed), "gzip64", piece) == zlib.decompressobj(31).decompress(packed)
+
+
+@pytest.mark.parametrize("piece", [1, 100, CHUNK])
+def test_gzip64_damaged_in_the_middle_keeps_what_came_before(piece: int) -> None:
+    content = bytes(number * 7919 % 251 for number in range(3000))
+    packed = gzip.compress(content[:1000], mtime=0) + gzip.compress(content[1000:], mtime=0)[:10] + b"\x07" + bytes(50)
+    assert decode(base64.b64encode(packed), "gzip64", piece) == content[:1000]
+
+
+def bits(*fields: tuple[int, int]) -> str:
+    """(value, width) each, lowest bit first, as deflate has its numbers."""
+    return "".join(f"{value:0{width}b}"[::-1] for value, width in fields)
+
+
+# What follows the last match of a stream.
+BROKEN = "11" + bits((0, 1), (3, 2))  # end of block, then a block of the type that there is not
+CUT = "10"  # one more literal
+
+
+@pytest.mark.parametrize("tail", [BROKEN, CUT], ids=["broken", "cut"])
+def test_gzip64_that_ends_in_what_zlib_holds_back(tail: str) -> None:
+    """All input is taken when a chunk is full: the rest of the match, and what is wrong behind it, come without any."""
+    # Dynamic Huffman codes: 0 -> "10", 256 -> "11", 285 (258 bytes) -> "0"; distance 1 -> "0".
+    lengths = [2, *[0] * 255, 2, *[0] * 28, 1, 1]
+    order = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1)
+    body = bits((0, 1), (2, 2), (29, 5), (0, 5), (14, 4)) + "".join(bits(({0: 1, 1: 2, 2: 2}.get(symbol, 0), 3)) for symbol in order)
+    body += "".join(("0", "10", "11")[length] for length in lengths)
+    matches = CHUNK // 258 + 1
+    zeros = next(zeros for zeros in range(1, 5) if (len(body) + 2 * zeros + 2 * matches) % 8 in (1, 2, 3))
+    body += "10" * zeros + "00" * matches + tail
+    literals = -len(body) % 8 // 2  # in the rest of the last byte
+    body += "10" * literals + "1" * (len(body) % 2)
+    packed = b"\x1f\x8b\x08" + bytes(7) + bytes(int(body[at : at + 8][::-1], 2) for at in range(0, len(body), 8))
+    whole = zeros + 258 * matches + 1 + literals
+    assert CHUNK < whole < CHUNK + 300
+    assert decode(base64.b64encode(packed), "gzip64") == bytes(whole if tail == CUT else CHUNK)

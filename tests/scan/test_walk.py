@@ -500,3 +500,124 @@ def test_nothing_is_raised_and_all_places_exist(data: bytes) -> None:
     assert {finding.engine for finding in result.findings} <= {walk.READER}
     for finding in result.findings:
         assert (finding.reason is not None) == (finding.kind is Kind.UNSCANNABLE)
+
+
+# -- parts where none belong
+
+MIXED = wrappings.HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+HIDDEN = b"Content-Type: image/png; name=x.png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(EICAR) + b"\r\n"
+ONE = b"--b\r\n\r\none\r\n"
+INNER = b"--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "part", "odd"),
+    [
+        (MIXED + HIDDEN + ONE + b"--b--\r\n", (), ("",)),
+        (MIXED + b"Hello\r\n" + b"--c\r\n" + HIDDEN + ONE + b"--b--\r\n", (), ("",)),
+        (MIXED + ONE + b"--b--\r\n" + HIDDEN, (), ("",)),
+        (MIXED + ONE + b"--b--\r\n--c\r\n" + HIDDEN + b"--c--\r\n", (), ("",)),
+        (MIXED + b"Hello\r\n" + HIDDEN + b"--b--\r\n", (), ("",)),  # no part at all
+        (MIXED + ONE + b"--c\r\n" + HIDDEN + b"--c--\r\n--b--\r\n", (1,), ("1",)),
+        (MIXED + INNER + HIDDEN + b"--i\r\n\r\nx\r\n--i--\r\n--b--\r\n", (1, 1), ("1.1",)),
+        (mixed(attached(MIXED + HIDDEN + ONE + b"--b--\r\n", b"x.eml")), (1,), ("1", "message")),
+    ],
+    ids=["preamble", "delimited preamble", "epilogue", "delimited epilogue", "only preamble", "text", "inner preamble", "attached message"],
+)
+def test_stray_parts_are_looked_at(message: bytes, part: Path, odd: tuple[str, ...]) -> None:
+    result = walked(message)
+    assert [(finding.kind, finding.part, finding.trail) for finding in result.named("mime.stray-part")] == [
+        (Kind.MALFORMED, part, tuple(filter(None, odd)))
+    ]
+    found = [item for item in result.content(EICAR) if item.doubtful]
+    assert {item.part for item in found} == {part}
+    assert {item.names for item in found} == {("x.png",)}
+    assert {item.media_type for item in found} == {"image/png"}
+
+
+def test_only_the_stray_text_is_read_again() -> None:
+    """Each part of the message is there once; what other readings show stands in the preamble."""
+    message = MIXED + HIDDEN + b"--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n"
+    result = walked(message)
+    assert [(item.part, item.doubtful) for item in result.content(b"one") + result.content(b"two")] == [((1,), False), ((2,), False)]
+    assert not any(b"two" in content for item, content in result.items if item.doubtful)
+
+
+@pytest.mark.parametrize(
+    ("children", "spans"),
+    [
+        (b"--b\r\n\r\none\r\n--b--\r\n", [b"--b\r\n", b"\r\n--b--\r\n"]),
+        (b"pre\r\n--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\nepi", [b"pre\r\n--b\r\n", b"\r\n--b--\r\nepi"]),
+        (b"--b\r\n\r\none", [b"--b\r\n"]),  # nothing after the last part
+        (b"no part", [b"no part"]),
+    ],
+)
+def test_what_is_outside_of_parts(children: bytes, spans: list[bytes]) -> None:
+    message = MIXED + children
+    assert [message[span.start : span.stop] for span in walk._outside(scanner.parse(Source(message)))] == spans
+
+
+# -- content that is elsewhere, to some
+
+EXTERNAL = b'message/external-body; access-type=URL; URL="http://x.example/"'
+PARTIAL = b"message/partial; id=a; number=1; total=2"
+
+
+@pytest.mark.parametrize(("value", "name"), [(EXTERNAL, "mime.external-body"), (PARTIAL, "mime.message-partial")])
+@pytest.mark.parametrize(
+    "message",
+    [
+        wrappings.HEAD + b"Content-Type: text/plain\r\nContent-Type: %s\r\n\r\nhello\r\n",
+        MIXED + ONE + b"--b--\r\n--c\r\nContent-Type: %s\r\n\r\n\r\n--c--\r\n",
+        MIXED + ONE + b"--c\r\nContent-Type: %s\r\n\r\n\r\n--b--\r\n",
+        wrappings.HEAD + b"Content-Type: multipart/mixed; boundary=x; boundary=b\r\n\r\n--b\r\nContent-Type: %s\r\n\r\n\r\n--b--\r\n",
+    ],
+    ids=["second type", "epilogue", "text", "second boundary"],
+)
+def test_what_is_elsewhere_in_another_reading(message: bytes, value: bytes, name: str) -> None:
+    found = walked(message % value).named(name)
+    assert found
+    assert {(finding.kind, finding.reason, finding.trail[-1].startswith("reading")) for finding in found} == {(Kind.BANNED, None, True)}
+    assert walked(message % b"text/plain").named(name) == []
+
+
+# -- messages by their names
+
+UNKNOWN = b"X-Odd: 1\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(EICAR)  # too little to be sure
+
+
+@pytest.mark.parametrize(
+    ("name", "is_message"),
+    [
+        (b"x.eml", True),
+        (b"X.EML", True),
+        (b"x.mht", True),
+        (b"x.mhtml", True),
+        (b"x.nws", True),
+        (b"x.mbox", True),
+        (b"x.mbx", True),
+        (b"x.msg", True),
+        (b"x.eml.txt", True),  # who drops the last suffix
+        (b"x.emlx", False),
+        (b"eml", False),
+        (b"x-eml", False),
+        (b"x.bin", False),
+    ],
+)
+def test_a_message_is_recognised_by_its_name(name: bytes, is_message: bool) -> None:
+    assert sniff.sniff(Source(UNKNOWN)) == "text"
+    result = walked(mixed(attached(UNKNOWN, name)))
+    assert [(item.part, item.trail) for item in result.content(EICAR)] == ([((1,), ("1", "message"))] if is_message else [])
+    assert bool(of_file(UNKNOWN, name.decode()).content(EICAR)) == is_message
+
+
+def test_any_of_several_names_makes_a_message() -> None:
+    part = attached(UNKNOWN, b"a.bin\r\nContent-Disposition: attachment; filename=a.eml")
+    assert walked(mixed(part)).content(EICAR)
+    assert not walked(mixed(part.replace(b"a.eml", b"a.txt"))).content(EICAR)
+
+
+def test_a_document_named_like_a_message_is_none() -> None:
+    result = of_file(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000), "x.msg")
+    assert [item.trail for item, _ in result.items if item.trail[-1:] == ("message",)] == []
+    assert not {finding.name for finding in result.findings} & {"header.no-end", "header.no-fields"}
