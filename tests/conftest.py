@@ -1,4 +1,4 @@
-"""Settings of the test run.
+"""Settings of the test run, and fixtures that several rooms use.
 
 Hypothesis measures time only to call a test flaky when the machine is busy: no
 deadline.  What is slow is found by benchmarks/.
@@ -6,7 +6,21 @@ deadline.  What is slow is found by benchmarks/.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("lazaretto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lazaretto")
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is UTC; a test may set another TZ and call time.tzset."""
+    monkeypatch.setenv("TZ", "UTC0")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

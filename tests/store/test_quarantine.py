@@ -201,6 +201,8 @@ def test_default_state_dir(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     home = {"HOME": "/home/u"}
     assert default_state_dir({}, 0) == "/var/lib/lazaretto"
+    assert default_state_dir({"LAZARETTO_STATE_DIR": "/s"}, 0) == "/s"
+    assert default_state_dir({"LAZARETTO_STATE_DIR": "s"}, 0) == "/var/lib/lazaretto"
     assert default_state_dir(home, 1000, str(tmp_path)) == str(tmp_path)
     assert default_state_dir(home, 1000, missing) == "/home/u/.local/state/lazaretto"
     assert default_state_dir({**home, "XDG_STATE_HOME": "/s"}, 1000, missing) == "/s/lazaretto"

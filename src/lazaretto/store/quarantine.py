@@ -9,14 +9,14 @@ either gets its own name: the message first, the sidecar second, the directory
 flushed last.  So whoever finds a sidecar finds its whole message, and a crash
 leaves at worst a message without sidecar or a hidden file.
 
-The temporary name `.ID.eml` is taken exclusively and given up by the rename, so
+The temporary name `.ID.eml` is taken exclusively and kept until ID.eml is there, so
 it also reserves ID between processes; who comes second gets `ID-1`, `ID-2`.
 Files are 0600, directories 0700; no name comes from a message.
 
 Limits:  1000 messages with the same id on one day.
 Errors:  OSError that names the path, with nothing visible left behind: the message
          was not taken.  ValueError for an id that is not [A-Za-z0-9_-]{1,64}.
-See:     rename(2), fsync(2); docs/policy.md
+See:     store/durable.py; docs/policy.md
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lazaretto import regex
 from lazaretto.mime.source import Source
 from lazaretto.model import Envelope, Finding
+from lazaretto.store import durable
+from lazaretto.store.durable import Writing
 
 STATE_DIRECTORY = "/var/lib/lazaretto"
 FORMAT = 1  # of the sidecar
@@ -38,7 +40,10 @@ _SAME_ID = 1000
 
 
 def default_state_dir(environ: Mapping[str, str], uid: int, service: str = STATE_DIRECTORY) -> str:
-    """Where state lives: `service` for root or when it exists and is writable, else the user's state directory."""
+    """Where state lives: $LAZARETTO_STATE_DIR, else `service` for root or where it is writable, else the user's state directory."""
+    chosen = environ.get("LAZARETTO_STATE_DIR", "")
+    if os.path.isabs(chosen):
+        return chosen
     if uid == 0 or (os.path.isdir(service) and os.access(service, os.W_OK | os.X_OK)):
         return service
     state = environ.get("XDG_STATE_HOME", "")
@@ -93,15 +98,13 @@ class Quarantine:
 
         moment = time.gmtime(now)
         directory = os.path.join(self._directory, *(time.strftime(form, moment) for form in ("%Y", "%m", "%d")))
-        undo: list[str] = []
-        try:
-            _make_directory(directory)
-            given = _reserve(directory, scan_id, undo)
-            hidden = os.path.join(directory, f".{given}")
-            visible = os.path.join(directory, given)
+        with Writing("quarantine") as writing:
+            durable.make_directory(directory)
+            visible, fd = writing.reserve(_stems(directory, scan_id), (".eml", ".json"))
+            given, hidden = os.path.basename(visible), durable.hidden(visible)
 
             digest = hashlib.sha256()
-            _fill(hidden + ".eml", source.chunks(), digest.update)
+            durable.fill(fd, hidden + ".eml", source.chunks(), digest.update)
             sidecar = {
                 **meta,
                 "format": FORMAT,
@@ -110,115 +113,20 @@ class Quarantine:
                 "sha256": digest.hexdigest(),
                 "size": source.size,
             }
-            undo.append(hidden + ".json")
-            _create(hidden + ".json", os.O_TRUNC)  # the id is ours: what may lie there is left from a crash
-            _fill(hidden + ".json", (json.dumps(sidecar, indent=1, sort_keys=True).encode("ascii") + b"\n",))
+            fd = writing.create(hidden + ".json", how=os.O_TRUNC)  # the id is ours: what may lie there is left from a crash
+            durable.fill(fd, hidden + ".json", (json.dumps(sidecar, indent=1, sort_keys=True).encode("ascii") + b"\n",))
 
-            for suffix in (".eml", ".json"):
-                undo.append(visible + suffix)
-                _name(hidden + suffix, visible + suffix)
-                undo.remove(hidden + suffix)  # from now on that name may be another process's
-            _flush_directory(directory)
-        except BaseException:
-            for path in undo:
-                try:
-                    os.unlink(path)
-                except OSError:
-                    pass  # gone by rename, or the disk is in trouble: the first error tells more
-            raise
+            for ending in (".eml", ".json"):
+                writing.publish(hidden + ending, visible + ending)
+            durable.flush_directory(directory, parents=3)
         return given
+
+
+def _stems(directory: str, scan_id: str) -> Iterator[str]:
+    for number in range(_SAME_ID):
+        yield os.path.join(directory, f"{scan_id}-{number}" if number else scan_id)
+    raise OSError(errno.EEXIST, f"cannot store in {directory}: {_SAME_ID} messages have the id {scan_id}")
 
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
-
-
-def _explained(error: OSError, action: str, path: str) -> OSError:
-    return OSError(error.errno, f"quarantine: cannot {action} {path}: {error.strerror}")
-
-
-def _make_directory(directory: str) -> None:
-    """Create it and its parents, 0700, each made known to its parent for good."""
-    missing = []
-    path = directory
-    while path and not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for path in reversed(missing):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if not os.path.isdir(path):
-                raise OSError(errno.ENOTDIR, f"quarantine: cannot create {path}: something else has this name") from None
-        except OSError as error:
-            raise _explained(error, "create", path) from error
-        _flush_directory(os.path.dirname(path) or ".")
-
-
-def _reserve(directory: str, scan_id: str, undo: list[str]) -> str:
-    """The first free id; its temporary message file exists when this returns, and stands in `undo`."""
-    for number in range(_SAME_ID):
-        given = f"{scan_id}-{number}" if number else scan_id
-        hidden = os.path.join(directory, f".{given}.eml")
-        try:
-            _create(hidden, os.O_EXCL)
-        except FileExistsError:
-            continue
-        undo.append(hidden)
-        # Whoever had the id before either still holds the hidden name or has the visible one: rename leaves no gap.
-        if not any(os.path.lexists(os.path.join(directory, given + suffix)) for suffix in (".eml", ".json")):
-            return given
-        os.unlink(undo.pop())
-    raise OSError(errno.EEXIST, f"quarantine: cannot store in {directory}: {_SAME_ID} messages have the id {scan_id}")
-
-
-def _create(path: str, flags: int) -> None:
-    """Make an empty file; FileExistsError passes as it is."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
-        try:
-            os.close(fd)
-        except OSError:
-            os.unlink(path)
-            raise
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise _explained(error, "create", path) from error
-
-
-def _fill(path: str, chunks: Iterable[bytes], also: Callable[[bytes], object] | None = None) -> None:
-    """Write `chunks` to the file and flush it to the disk."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            for chunk in chunks:
-                if also is not None:
-                    also(chunk)
-                with memoryview(chunk) as view:
-                    done = 0
-                    while done < len(view):
-                        done += os.write(fd, view[done:])
-            os.fsync(fd)
-        finally:
-            os.close(fd)  # may report a late write error, on NFS for one
-    except OSError as error:
-        raise _explained(error, "write", path) from error
-
-
-def _name(hidden: str, visible: str) -> None:
-    try:
-        os.rename(hidden, visible)
-    except OSError as error:
-        raise _explained(error, "rename to", visible) from error
-
-
-def _flush_directory(directory: str) -> None:
-    try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise _explained(error, "flush", directory) from error
