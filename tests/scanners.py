@@ -14,8 +14,9 @@ from lazaretto.mime.source import Source
 from lazaretto.model import Report
 from lazaretto.policy.rules import Policy
 from lazaretto.sanitize import notices
-from lazaretto.scan.job import Scanner
+from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.quarantine import Quarantine
+from lazaretto.store.saved import SavedFiles
 
 
 @cache
@@ -31,11 +32,19 @@ def template() -> notices.Template:
 
 
 def make(
-    state: str | os.PathLike[str], engines: Sequence[Engine] | None = None, policy: Policy = Policy(), limits: Limits = DEFAULT
+    state: str | os.PathLike[str],
+    engines: Sequence[Engine] | None = None,
+    policy: Policy = Policy(),
+    limits: Limits = DEFAULT,
+    *,
+    saving: bool = False,
 ) -> Scanner:
-    """A scanner whose quarantine is below `state`."""
+    """A scanner whose quarantine is below `state`; with `saving`, also a place for single parts."""
     quarantine = Quarantine(os.path.join(state, "quarantine"))
-    return Scanner(policy, embedded() if engines is None else engines, template, limits, quarantine, spool_directory=os.fspath(state))
+    saved = SavedFiles(os.path.join(state, "saved", "att-$T-$$$-$F")) if saving else None
+    return Scanner(
+        policy, embedded() if engines is None else engines, template, limits, Stores(quarantine, saved), spool_directory=os.fspath(state)
+    )
 
 
 def through(scanner: Scanner, message: bytes) -> tuple[Report, bytes]:

@@ -84,6 +84,7 @@ class Kind(Enum):
     ACTIVE = "active"  # runs by itself: macro, script, launch action
     MALFORMED = "malformed"  # deviation or ambiguity noticed while reading
     UNSCANNABLE = "unscannable"  # content nobody could look into; see Reason
+    DISINFECTED = "disinfected"  # an engine took malware out of it; what is left is at hand (ScanContext.cleaned)
     ERROR = "error"  # the engine could not answer; see Reason
 
 
@@ -123,8 +124,9 @@ class Treatment(IntEnum):
     """Of a part; a larger one is more severe."""
 
     KEEP = 0
-    DEFANG = 1
-    REPLACE = 2
+    DISINFECT = 1
+    DEFANG = 2
+    REPLACE = 3
 
 
 class Verdict(NamedTuple):
@@ -136,6 +138,7 @@ class Verdict(NamedTuple):
     tags: tuple[tuple[bytes, bytes], ...] = ()  # fields to put on top
     rule: str = "default"  # which rule decided
     text: str = ""  # for a refusal: what the sender is told
+    saved: tuple[Path, ...] = ()  # parts whose content is to be kept in files of their own before they are cut out
 
 
 class Edit(NamedTuple):
@@ -156,3 +159,5 @@ class Report(NamedTuple):
     engines: tuple[tuple[str, str], ...]  # name, version or signature date
     digest: str = ""  # SHA-256 of the original, hexadecimal
     quarantine_id: str = ""  # under which the original was kept, "" if it was not
+    saved: tuple[str, ...] = ()  # files that keep single parts
+    backup: str = ""  # file that keeps the message as it came

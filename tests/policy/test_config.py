@@ -160,3 +160,88 @@ def test_any_text_is_a_config_or_a_located_error(text: str) -> None:
         wrong = error
     assert wrong.file == "f"
     assert 1 <= wrong.line <= text.count("\n") + 1
+
+
+# -- values as the program wants them
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "value"),
+    [
+        ("headers", "scanned_text = 'Scanned by us (http://example.org/)'", "Scanned by us (http://example.org/)"),
+        ("policy", "save = ['down', 'limit']", ["down", "limit"]),
+        ("backup", "mode = 'changed'", "changed"),
+        ("backup", "file_mode = '0640'", 0o640),
+        ("backup", "file_mode = '640'", 0o640),
+        ("log", "level = 'warning'", 4),
+        ("log", "level = 4", 4),
+        ("log", "level = '7'", 7),
+        ("log", "facility = 'daemon'", 3),
+        ("log", "facility = 'local7'", 23),
+        ("log", "syslog = 'udp:loghost:514'", "udp:loghost:514"),
+        ("log", "syslog = 'tcp:[::1]:601'", "tcp:[::1]:601"),
+        ("log", "syslog = '/dev/log'", "/dev/log"),
+        ("log", "ident = 'scan-mail.pl'", "scan-mail.pl"),
+        ("server", "listen = ['[::1]:11200', 'unix:/run/a b', 'localhost:1']", ("[::1]:11200", "unix:/run/a b", "localhost:1")),
+        ("server", "listen = []", ()),
+        ("server", "directories = ['/a', '/b']", ("/a", "/b")),
+        ("server", "pid_files = ['/run/a.pid']", ("/run/a.pid",)),
+        ("server", "idle_timeout_s = 1", 1.0),
+    ],
+)
+def test_settings(section: str, line: str, value: object) -> None:
+    name = f"{section}.{line.partition(' ')[0]}"
+    assert parse([("f", f"[{section}]\n{line}\n")]).settings[name] == value
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "expected"),
+    [
+        ("headers", "scanned_text = 'a\\nb'", None),
+        ("headers", 'scanned_text = "a\\nb"', "one line of printable ASCII"),
+        ("headers", "scanned_field = 'Subject'", "begins with X-"),
+        ("policy", "save = ['virus']", "one of malware, "),
+        ("policy", "save = 'down'", "a list of malware, "),
+        ("backup", "mode = 'some'", "one of off, all, changed"),
+        ("backup", "file_mode = '0999'", "permissions in octal"),
+        ("backup", "file_mode = 0o600", "permissions in octal"),
+        ("backup", "directory = 'backup'", "an absolute path"),
+        ("log", "level = 'loud'", "warning"),
+        ("log", "level = 8", "debug"),
+        ("log", "level = true", "a text in quotes"),
+        ("log", "facility = 'post'", "mail"),
+        ("log", "syslog = 'loghost'", "udp:HOST:PORT"),
+        ("log", "syslog = 'udp:loghost'", "udp:HOST:PORT"),
+        ("log", "ident = 'a b'", "a program's name"),
+        ("server", "listen = '127.0.0.1:1'", "a list of addresses"),
+        ("server", "listen = ['127.0.0.1']", "a list of addresses"),
+        ("server", "listen = ['unix:run']", "a list of addresses"),
+        ("server", "listen = ['::1:1']", "a list of addresses"),
+        ("server", "directories = ['tmp']", "an absolute path"),
+        ("server", "directories = '/tmp'", "a list of absolute paths"),
+        ("server", "max_children = 0", "a whole number above 0"),
+        ("engines.yara", "only = '.exe'", "a list of regular expressions"),
+        ("engines.yara", "only = ['a', '(']", "regular expressions; '(' is none"),
+    ],
+)
+def test_settings_that_are_wrong(section: str, line: str, expected: str | None) -> None:
+    text = f"[{section}]\n{line}\n"
+    if expected is None:  # a literal backslash is no line end
+        parse([("f", text)])
+        return
+    with pytest.raises(ConfigError) as caught:
+        parse([("f", text)])
+    assert str(caught.value).startswith(f"f:2: {section}.{line.partition(' ')[0]}: expected ")
+    assert expected in str(caught.value)
+
+
+def test_rules_that_save() -> None:
+    rule = "[[rule]]\nname = 'x'\naction = 'replace'\nkind = 'banned'\n"
+    assert parse([("f", rule)]).policy.rules[0].save is None
+    assert parse([("f", rule + "save = true\n")]).policy.rules[0].save is True
+
+
+def test_only_belongs_to_no_engine() -> None:
+    (table,) = parse([("f", "[engines.yara]\nonly = ['\\.exe$']\nrules = []\n")]).engines
+    assert table.only == (r"\.exe$",)
+    assert table.options == {"rules": []}

@@ -211,3 +211,23 @@ def test_what_is_treated_is_a_part_with_a_finding(findings: list[Finding], rules
     for _, value in verdict.tags:
         assert value.isascii()
         assert b"\n" not in value
+
+
+# -- saved parts, disinfected parts
+
+
+def test_what_is_cut_out_may_be_saved() -> None:
+    policy = Policy(save=frozenset({"malware", "banned", "encrypted"}))
+    verdict = decide([found("malware", (1,)), found("encrypted", (2,)), found("banned", (3,)), found("active", (4,))], policy=policy)
+    assert verdict.saved == ((1,), (3,))  # what is encrypted passes
+    rule = Rule("kept", Action.REPLACE, (("kind", ("banned",)),), save=False)
+    assert decide([found("banned", (3,))], policy=policy._replace(rules=(rule,))).saved == ()
+    rule = Rule("renamed", Action.DEFANG, (("kind", ("banned",)),), save=True)
+    assert decide([found("banned", (3,))], policy=policy._replace(rules=(rule,))).saved == ()
+
+
+def test_disinfected() -> None:
+    verdict = decide([found("disinfected", (1,)), found("disinfected", (2,)), found("malware", (2,))])
+    assert verdict.treatments == (((1,), Treatment.DISINFECT), ((2,), Treatment.REPLACE))
+    assert verdict.quarantine
+    assert decide([found("disinfected", (1,))]).tags == tag("cleaned; found=disinfected; rule=policy.disinfected")

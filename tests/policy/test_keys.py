@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from lazaretto.limits import Limits
-from lazaretto.policy import keys
-from lazaretto.policy.keys import ENGINE_KEYS, FORMS, KEYS, RULE_KEYS, Key, did_you_mean, one_of, toml, toml_key
+from lazaretto.policy import forms, keys
+from lazaretto.policy.forms import FORMS
+from lazaretto.policy.keys import ENGINE_KEYS, KEYS, RULE_KEYS, Key, toml, toml_key
 from lazaretto.policy.rules import CONDITIONS, DEFAULT_ACTIONS
 from lazaretto.sanitize import notices
 
@@ -83,21 +84,7 @@ def test_every_limit_and_every_action_is_a_key() -> None:
 
 
 def test_languages_are_those_of_the_notices() -> None:
-    assert keys.LANGUAGES == notices.LANGUAGES
-
-
-def test_one_of() -> None:
-    assert one_of("a", ["a", "b"]) == "a"
-    for wrong in ("c", 1, ["a"], None):
-        with pytest.raises(ValueError, match="one of a, b"):
-            one_of(wrong, ["a", "b"])
-
-
-def test_did_you_mean() -> None:
-    assert did_you_mean("replce", ["replace", "pass"]) == " (did you mean replace?)"
-    assert did_you_mean("xyz", ["replace", "pass"]) == ""
-    assert did_you_mean("replace" * 100, ["replace"]) == ""
-    assert did_you_mean(3, ["replace"]) == ""
+    assert forms.LANGUAGES == notices.LANGUAGES
 
 
 def test_toml_key() -> None:

@@ -33,6 +33,51 @@ def planned(message: bytes, treatments: Mapping[Path, Treatment], tags: tuple[tu
     return b"".join(render(source, edits))
 
 
+CLOSING = ((b"X-Antivirus", b"Scanned"),)
+
+
+def closed(message: bytes) -> bytes:
+    source = Source(message)
+    return b"".join(render(source, plan.plan(source, scanner.parse(source), {}, TAGS, notice, closing=CLOSING)))
+
+
+@pytest.mark.parametrize("eol", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("before", [b"", b"From a@example.org Sun Nov 22 10:00:00 2026\n"])
+def test_a_field_at_the_end_of_the_header(eol: bytes, before: bytes) -> None:
+    before = before.replace(b"\n", eol)
+    tag = TAGS[0][0] + b": " + TAGS[0][1]
+    head, body = eol.join((b"Subject: x", b"To: a@example.org,", b" b@example.org")), eol + eol + b"text" + eol
+    assert closed(before + head + body) == before + tag + eol + head + eol + b"X-Antivirus: Scanned" + body
+    assert closed(head) == tag + eol + head + eol + b"X-Antivirus: Scanned"
+    assert closed(head + eol) == tag + eol + head + eol + b"X-Antivirus: Scanned" + eol
+
+
+@pytest.mark.parametrize("message", [b"\r\nSubject: x\r\n\r\ntext\r\n", b"", b"just text\r\n", b"\0: x\r\n\r\n"])
+def test_a_header_that_clients_read_differently_gets_no_field(message: bytes) -> None:
+    assert closed(message) == message
+
+
+def test_the_field_in_what_stands_for_a_whole_message() -> None:
+    source = Source(b"Subject: x\n\ntext\n")
+    edits = plan.plan(source, scanner.parse(source), {(): REPLACE}, TAGS, notice, closing=CLOSING)
+    assert b"".join(render(source, edits)).startswith(
+        b"X-Lazaretto-Status: cleaned; found=malware\nSubject: x\nX-Antivirus: Scanned\nContent-Type: text/plain\n\n"
+    )
+
+
+def test_new_content() -> None:
+    source = Source(lines(MIXED, b"\r\n"))
+    root = scanner.parse(source)
+    content: dict[Path, Source] = {(2,): Source(b"good")}
+    edits = plan.plan(source, root, {(2,): Treatment.DISINFECT, (3,): Treatment.DISINFECT}, (), notice, cleaned=content)
+    output = b"".join(render(source, edits))
+    assert b"filename=a.exe\r\n\r\ngood\r\n--b\r\n" in output
+    assert b"NOTICE part 3\r\n--b--" in output  # there is no new content for it
+    both = b"".join(render(source, plan.plan(source, root, {(2,): DEFANG}, (), notice, cleaned=content)))
+    assert b"\r\n\r\ngood\r\n--b\r\n" in both
+    assert b"a.exe" not in both
+
+
 def lines(text: str, eol: bytes) -> bytes:
     return text.encode("latin-1").replace(b"\n", eol)
 

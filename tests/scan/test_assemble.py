@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import scanners
+from doubles import item_of
 from lazaretto.engines import registry
 from lazaretto.errors import ConfigError
 from lazaretto.limits import DEFAULT
@@ -155,17 +156,17 @@ language = "de"
     assert made.spool_directory == str(tmp_path)
     assert made.host == "host.example.org"
     assert made.notices() != scanners.template()
-    assert made.quarantine is not None
-    made.quarantine.put(Source(b"x"), {}, scan_id="x", now=0)
+    assert made.stores.quarantine is not None
+    made.stores.quarantine.put(Source(b"x"), {}, scan_id="x", now=0)
     assert list((tmp_path / "kept").rglob("x.eml"))
 
 
 def test_quarantine_in_the_state_directory_or_none_at_all(tmp_path: Path) -> None:
     usual = assemble.scanner(config(), ("none",), str(tmp_path))
-    assert usual.quarantine is not None
-    usual.quarantine.put(Source(b"x"), {}, scan_id="x", now=0)
+    assert usual.stores.quarantine is not None
+    usual.stores.quarantine.put(Source(b"x"), {}, scan_id="x", now=0)
     assert list((tmp_path / "quarantine").rglob("x.eml"))
-    assert assemble.scanner(config("[quarantine]\nenabled = false\n"), ("none",), str(tmp_path)).quarantine is None
+    assert assemble.scanner(config("[quarantine]\nenabled = false\n"), ("none",), str(tmp_path)).stores.quarantine is None
 
 
 def test_a_template_of_ones_own(tmp_path: Path) -> None:
@@ -179,3 +180,66 @@ def test_a_template_of_ones_own(tmp_path: Path) -> None:
     template.write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="cannot be read"):
         assemble.scanner(config(f'[notices]\ntemplate = "{template}"\n'), ("none",), str(tmp_path))
+
+
+# -- copies, and who scanned
+
+
+def test_stores_that_are_asked_for(tmp_path: Path) -> None:
+    assert assemble.scanner(config(), ("none",), str(tmp_path)).stores[1:] == (None, None, False)
+    text = f"[policy]\nsave = ['malware']\n[quarantine]\nsave_as = '{tmp_path}/s/$F'\n"
+    text += f"[backup]\nmode = 'changed'\ndirectory = '{tmp_path}/b'\nfile_mode = '0640'\n"
+    stores = assemble.scanner(config(text), ("none",), str(tmp_path)).stores
+    assert stores.saved is not None
+    assert stores.saved.put([b"x"], "a.txt", 0, 1) == f"{tmp_path}/s/a.txt"
+    assert stores.backup is not None
+    path = Path(stores.backup.put(Source(b"x"), 0, 7))
+    assert path.parent.parent == tmp_path / "b"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert stores.changed_only
+
+
+def test_stores_in_the_state_directory(tmp_path: Path) -> None:
+    text = "[backup]\nmode = 'all'\n[[rule]]\nname = 'x'\naction = 'replace'\nkind = 'malware'\nsave = true\n"
+    stores = assemble.scanner(config(text), ("none",), str(tmp_path)).stores
+    assert stores.saved is not None
+    assert stores.backup is not None
+    assert stores.saved.put([b"x"], "a.txt", 0, 1).startswith(f"{tmp_path}/saved/att-")
+    assert stores.backup.put(Source(b"x"), 0, 7).startswith(f"{tmp_path}/backup/")
+    assert not stores.changed_only
+
+
+@pytest.mark.parametrize(
+    ("text", "specs", "said"),
+    [
+        ("", (), b"Scanned by Lazaretto (yara)"),
+        ("", ("none",), b"Scanned by Lazaretto"),
+        (COMMAND, (), b"Scanned by Lazaretto (mine)"),
+        ("[engines.daemon]\nkind = 'fpscand'\n", (), b"Scanned by F-Prot Antivirus (http://www.f-prot.com)"),
+        ("[engines.daemon]\nkind = 'fpscand'\n", ("yara",), b"Scanned by Lazaretto (yara)"),
+        ("", ("fprotd",), b"Scanned by F-Prot Antivirus (http://www.f-prot.com)"),
+    ],
+)
+def test_who_scanned(tmp_path: Path, text: str, specs: tuple[str, ...], said: bytes) -> None:
+    field = "[headers]\nscanned_field = 'X-Antivirus'\n"
+    assert assemble.scanner(config(field + text), specs, str(tmp_path)).closing == ((b"X-Antivirus", said),)
+    assert assemble.scanner(config(text), specs, str(tmp_path)).closing == ()
+    own = config(field + "scanned_text = 'By us'\n" + text)
+    assert assemble.scanner(own, specs, str(tmp_path)).closing == ((b"X-Antivirus", b"By us"),)
+
+
+def test_lists_of_names_are_no_choice_of_a_scanner() -> None:
+    lists = "[engines.lists]\nkind = 'lists'\nbanlist = ['\\.exe$']\n"
+    assert names(lists) == ["attachments", "lists", "yara"]
+    assert names(lists + COMMAND) == ["attachments", "lists", "mine"]
+    assert names(lists, "none") == ["attachments", "lists"]
+
+
+def test_an_engine_that_sees_only_some(tmp_path: Path) -> None:
+    text = "[engines.yara]\nonly = ['\\.exe$']\n"
+    (_, engine) = assemble.engines(config(text), (), str(tmp_path))
+    assert engine.name == "yara"
+    assert engine.wants(item_of(b"x", names=("A.EXE",)))
+    assert not engine.wants(item_of(b"x", names=("a.txt",)))
+    (_, engine) = assemble.engines(config(text), ("yara",), str(tmp_path))
+    assert not engine.wants(item_of(b"x", names=("a.txt",)))

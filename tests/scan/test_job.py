@@ -28,6 +28,7 @@ from lazaretto.mime.source import Source
 from lazaretto.model import Disposition, Envelope, Finding, Item, Kind, Reason, Report, Treatment
 from lazaretto.policy.rules import DEFAULT_ACTIONS, Action, Policy, Rule
 from lazaretto.scan import job, walk
+from lazaretto.scan.job import NO_STORES
 from lazaretto.scan.report import outcome
 from lazaretto.store.quarantine import Quarantine
 
@@ -329,7 +330,7 @@ def test_quarantine_that_cannot_keep_defers(tmp_path: Path) -> None:
 
 def test_quarantine_that_is_not_there_defers(tmp_path: Path) -> None:
     scanner = scanners.make(tmp_path)
-    scanner.quarantine = None
+    scanner.stores = NO_STORES
     report = scanner.scan(Source(INFECTED))
     assert report.verdict.disposition is Disposition.TEMPFAIL
     assert "disabled" in next(finding.detail for finding in report.findings if finding.name == "system.error")

@@ -185,6 +185,8 @@ def test_json_round_trip() -> None:
         "rule": "policy.malware",
         "treatments": {"2.1": "replace"},
         "quarantine": "q",
+        "saved": [],
+        "backup": None,
         "findings": [
             {
                 "engine": "yara",
@@ -210,3 +212,76 @@ def test_json_round_trip() -> None:
         "elapsed_ms": 17.2,
     }
     assert reporting.as_json(report())["quarantine"] is None
+
+
+DOWN = Finding("clamd", Kind.ERROR, "engine.down", (), "no such socket", Reason.DOWN)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pairs"),
+    [
+        ({}, {}),
+        ({"quarantine_id": "q1"}, {"quarantine": "q1"}),
+        ({"saved": ("a",)}, {"saved": "a"}),
+        ({"saved": ("/s/a b", '/s/"c"')}, {"saved": '/s/a b /s/"c"'}),
+        ({"saved": tuple(f"f{number}" for number in range(25))}, {"saved": " ".join(f"f{number}" for number in range(20))}),
+        ({"backup": "/b/1"}, {"backup": "/b/1"}),
+        ({"backup": "/b/1", "saved": ("a",), "quarantine_id": "q1"}, {"quarantine": "q1", "saved": "a", "backup": "/b/1"}),
+    ],
+)
+def test_where_things_were_kept(fields: dict[str, Any], pairs: dict[str, str]) -> None:
+    told = read(reporting.final_line(report(CLEANED, (EVIL,), **fields), Envelope()))
+    assert {key: value for key, value in told.items() if key in ("quarantine", "saved", "backup")} == pairs
+    known = reporting.as_json(report(CLEANED, (EVIL,), **fields))
+    assert (known["quarantine"], known["saved"], known["backup"]) == (
+        fields.get("quarantine_id"),
+        list(fields.get("saved", ())),
+        fields.get("backup"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "findings", "level"),
+    [
+        (PASSED, (), 6),
+        (PASSED, (ODD,), 6),
+        (PASSED, (EVIL,), 4),
+        (CLEANED, (EVIL,), 4),
+        (CLEANED, (), 4),
+        (Verdict(Disposition.DISCARD), (EVIL,), 4),
+        (Verdict(Disposition.REJECT), (), 4),
+        (Verdict(Disposition.TEMPFAIL), (DOWN,), 3),
+        (Verdict(Disposition.TEMPFAIL), (), 3),
+    ],
+)
+def test_severity(verdict: Verdict, findings: tuple[Finding, ...], level: int) -> None:
+    assert reporting.severity(report(verdict, findings)) == level
+
+
+@pytest.mark.parametrize(
+    ("findings", "error"),
+    [
+        ((EVIL,), None),
+        ((DOWN,), "no such socket"),
+        ((DOWN._replace(detail=""), DOWN._replace(detail="second")), "second"),
+        ((DOWN, DOWN._replace(detail="second")), "no such socket"),
+        ((EVIL._replace(detail="no error"),), None),
+        ((ODD._replace(detail="no error"),), None),
+    ],
+)
+def test_the_first_trouble_is_told(findings: tuple[Finding, ...], error: str | None) -> None:
+    assert read(reporting.final_line(report(findings=findings), Envelope())).get("error") == error
+
+
+@pytest.mark.parametrize(
+    ("treatments", "replaced"),
+    [
+        ((), None),
+        ((((1,), Treatment.KEEP),), None),
+        ((((1,), Treatment.DEFANG), ((2, 3), Treatment.REPLACE), ((4,), Treatment.KEEP)), "1,2.3"),
+        ((((), Treatment.REPLACE), ((1,), Treatment.REPLACE)), "message,1"),
+    ],
+)
+def test_what_was_replaced(treatments: tuple[tuple[tuple[int, ...], Treatment], ...], replaced: str | None) -> None:
+    made = report(Verdict(Disposition.ACCEPT, treatments), (EVIL,))
+    assert read(reporting.final_line(made, Envelope())).get("replaced") == replaced

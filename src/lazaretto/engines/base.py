@@ -12,7 +12,7 @@ See: examples/engine_skeleton.py (run by the tests), docs/engines.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from lazaretto.limits import DEFAULT, Limits
@@ -25,6 +25,9 @@ class ScanContext(NamedTuple):
     deadline: float  # time.monotonic() seconds; one for the whole message
     envelope: Envelope = Envelope()
     limits: Limits = DEFAULT
+    # Takes what an engine made of an item by removing malware; the engine then says Kind.DISINFECTED.
+    # None: nobody wants it, so nothing is to be disinfected.
+    cleaned: Callable[[Item, Iterable[bytes]], None] | None = None
 
 
 class EngineInfo(NamedTuple):

@@ -19,7 +19,8 @@ from typing import NamedTuple, cast
 from lazaretto.errors import ConfigError
 from lazaretto.limits import Limits
 from lazaretto.policy.document import Document, Place, Table, read
-from lazaretto.policy.keys import FORMS, KEYS
+from lazaretto.policy.forms import FORMS
+from lazaretto.policy.keys import KEYS
 from lazaretto.policy.rules import ACTIONS, CONDITIONS, DEFAULT_ACTIONS, Policy, Rule
 
 
@@ -32,6 +33,7 @@ class EngineTable(NamedTuple):
     options: Mapping[str, object]
     places: Mapping[str, Place]  # of each key
     place: Place  # of the table
+    only: tuple[str, ...] | None = None  # expressions of the names that it is to see; None: all
 
     def located(self, error: ConfigError) -> ConfigError:
         """An engine's error "[engines.NAME] KEY: ..." with file and line of the key, or of the table."""
@@ -53,6 +55,7 @@ class Config(NamedTuple):
     quarantine_enabled: bool
     quarantine_directory: str
     spool_directory: str
+    settings: Mapping[str, object]  # full name of each key -> as the program wants it
     values: Mapping[str, object]  # full name of each key -> as a file writes it
     origins: Mapping[str, Place]  # of those that a file has set
     rule_places: tuple[Place, ...]  # beside policy.rules
@@ -78,6 +81,7 @@ def parse(texts: Sequence[tuple[str, str]] = ()) -> Config:
             bool(value("headers", "announce")),
             str(value("headers", "status_field")).encode("ascii"),
             frozenset(engine.name for engine in engines if not engine.required),
+            frozenset(cast("list[str]", value("policy", "save"))),
         ),
         engines,
         EngineTable("attachments", "attachments", True, *_options(document.attachments), document.attachments.place),
@@ -86,6 +90,7 @@ def parse(texts: Sequence[tuple[str, str]] = ()) -> Config:
         keeps,
         str(value("quarantine", "directory")),
         str(value("filter", "spool_directory")),
+        checked,
         written,
         {name: entry.place for name, entry in document.settings.items()},
         tuple(table.place for table in document.rules),
@@ -98,13 +103,14 @@ def _get(table: Table, name: str, default: object) -> object:
 
 
 def _options(table: Table) -> tuple[dict[str, object], dict[str, Place]]:
-    options = {name: entry.written for name, entry in table.entries.items() if name not in ("kind", "enabled")}
+    options = {name: entry.written for name, entry in table.entries.items() if name not in ("kind", "enabled", "only")}
     return options, {name: entry.place for name, entry in table.entries.items()}
 
 
 def _engine(name: str, table: Table) -> EngineTable:
     kind, required = str(_get(table, "kind", name)), bool(_get(table, "required", True))
-    return EngineTable(name, kind, required, *_options(table), table.place)
+    only = cast("tuple[str, ...] | None", _get(table, "only", None))
+    return EngineTable(name, kind, required, *_options(table), table.place, only)
 
 
 def _rules(document: Document, keeps: bool) -> tuple[Rule, ...]:
@@ -130,4 +136,11 @@ def _rule(table: Table, keeps: bool) -> Rule:
     quarantine = cast("bool | None", _get(table, "quarantine", None))
     if quarantine and not keeps:
         raise table.entries["quarantine"].place.error("rule.quarantine: expected false, for [quarantine] is not enabled")
-    return Rule(name, ACTIONS[str(_get(table, "action", ""))], conditions, quarantine, str(_get(table, "text", "")))
+    return Rule(
+        name,
+        ACTIONS[str(_get(table, "action", ""))],
+        conditions,
+        quarantine,
+        str(_get(table, "text", "")),
+        cast("bool | None", _get(table, "save", None)),
+    )

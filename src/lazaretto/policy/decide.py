@@ -2,7 +2,7 @@
 
 Each finding is judged on its own (rules.judge); then the most severe action wins:
 
-    pass < tag < defang < replace < replace-message < tempfail < discard < reject
+    pass < tag < disinfect < defang < replace < replace-message < tempfail < discard < reject
 
 So a detection that refuses or discards the message outranks an engine that
 failed; but where the message would go out, changed or not, a required engine that
@@ -32,7 +32,12 @@ DEFAULT = Policy()
 NOBODY = Envelope()
 
 _DISPOSITIONS = {Action.TEMPFAIL: Disposition.TEMPFAIL, Action.DISCARD: Disposition.DISCARD, Action.REJECT: Disposition.REJECT}
-_TREATMENTS = {Action.DEFANG: Treatment.DEFANG, Action.REPLACE: Treatment.REPLACE, Action.REPLACE_MESSAGE: Treatment.REPLACE}
+_TREATMENTS = {
+    Action.DISINFECT: Treatment.DISINFECT,
+    Action.DEFANG: Treatment.DEFANG,
+    Action.REPLACE: Treatment.REPLACE,
+    Action.REPLACE_MESSAGE: Treatment.REPLACE,
+}
 # First word of the status field, by the most severe action.
 _STATES = {Action.PASS: "passed", Action.TAG: "tagged", Action.DEFANG: "changed"}
 
@@ -54,6 +59,7 @@ def decide(findings: Iterable[Finding], envelope: Envelope = NOBODY, policy: Pol
         any(decision.quarantine for decision in decisions),
         _tags(decisions, policy),
         worst.rule,
+        saved=tuple(sorted({decision.finding.part for decision in decisions if decision.save})),
     )
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto import regex
 from lazaretto.errors import ConfigError
-from lazaretto.policy.keys import ENGINE_KEYS, FORMS, KEYS, RULE_KEYS, SECTIONS, Key, did_you_mean, toml
+from lazaretto.policy.forms import FORMS, did_you_mean
+from lazaretto.policy.keys import ENGINE_KEYS, KEYS, RULE_KEYS, SECTIONS, Key, toml
 
 if TYPE_CHECKING:
     from lazaretto.policy.lines import Address

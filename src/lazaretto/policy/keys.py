@@ -4,25 +4,19 @@ The table below is the reference: config.py checks by it, `lazaretto check-confi
 lists by it, and docs/policy.md holds it (a test keeps them equal).  Limits and
 their reasons stand in limits.py.
 
-Errors:  a check raises ValueError with what was expected.
-See:     docs/policy.md
+See:     forms.py, what each form takes; docs/policy.md
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from lazaretto import regex
 from lazaretto.limits import DEFAULT
-from lazaretto.model import Kind, Reason
-from lazaretto.policy.rules import ACTIONS, CONDITIONS, DEFAULT_ACTIONS, REPLACED
+from lazaretto.policy.rules import CONDITIONS, REPLACED
 
-LANGUAGES = ("de", "en")  # of shipped notices
-
-_NAME = regex.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _BARE_KEY = regex.compile(r"[A-Za-z0-9_-]+\Z")
-_FIELD_NAME = regex.compile(r"[A-Za-z0-9-]{1,76}\Z")  # RFC 5322 s2.2 allows more; some clients do not
+_TEMPORARY = ["/tmp", "/var/tmp"]  # noqa: S108 - where the clients of old put their files; frontends/server.py opens them with care
 
 
 class Key(NamedTuple):
@@ -31,7 +25,7 @@ class Key(NamedTuple):
     section: str  # section
     name: str
     default: object
-    form: str  # key of FORMS
+    form: str  # key of forms.FORMS
     doc: str = ""
 
     @property
@@ -39,115 +33,10 @@ class Key(NamedTuple):
         return f"{self.section}.{self.name}"
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a text in quotes")
-    return value
-
-
-def _path(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value or (value and not value.startswith("/")):
-        raise ValueError('an absolute path in quotes, or ""')
-    return value
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise ValueError("a whole number above 0")
-    return value
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e9:
-        raise ValueError("a number of seconds above 0")
-    return float(value)
-
-
-def _action(value: object) -> str:
-    return one_of(value, ACTIONS)
-
-
-def _kept(value: object) -> list[str]:
-    if not isinstance(value, list):
-        raise ValueError(f"a list of {', '.join(DEFAULT_ACTIONS)}, {REPLACED}")
-    return [one_of(word, (*DEFAULT_ACTIONS, REPLACED)) for word in value]
-
-
-def _language(value: object) -> str:
-    return one_of(value, LANGUAGES)
-
-
-def _field(value: object) -> str:
-    if not isinstance(value, str) or not (value == "" or (_FIELD_NAME.match(value) and value.lower().startswith("x-"))):
-        raise ValueError('the name of a header field that begins with X-, or "" for none')
-    return value
-
-
-def _rule_name(value: object) -> str:
-    if not isinstance(value, str) or not _NAME.match(value) or value.startswith("policy.") or value in ("optional", "default", "system"):
-        raise ValueError("a name of letters, digits, - _ . (at most 64), not policy.*, optional, default or system")
-    return value
-
-
-def _patterns(value: object) -> tuple[str, ...]:
-    patterns = value if isinstance(value, list) else [value]
-    if not patterns or not all(isinstance(pattern, str) for pattern in patterns):
-        raise ValueError("a pattern in quotes, or a list of patterns")
-    return tuple(str(pattern).casefold() for pattern in patterns)
-
-
-def _kinds(value: object) -> tuple[str, ...]:
-    return tuple(one_of(word, [kind.value for kind in Kind]) for word in _patterns(value))
-
-
-def _reasons(value: object) -> tuple[str, ...]:
-    return tuple(one_of(word, [reason.value for reason in Reason]) for word in _patterns(value))
-
-
-def one_of(value: object, words: Iterable[str]) -> str:
-    """`value` if it is one of `words`; the ValueError lists them and guesses which one was meant."""
-    known = list(words)
-    if isinstance(value, str) and value in known:
-        return value
-    raise ValueError(f"one of {', '.join(known)}{did_you_mean(value, known)}")
-
-
-def did_you_mean(wrong: object, known: Iterable[str]) -> str:
-    """' (did you mean "x"?)', or nothing."""
-    if not isinstance(wrong, str) or len(wrong) > 100:
-        return ""
-    from difflib import get_close_matches
-
-    near = get_close_matches(wrong, known, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-# Name -> check; the check gives the value as the program wants it.
-FORMS: dict[str, Callable[[object], object]] = {
-    "flag": _flag,
-    "text": _text,
-    "path": _path,
-    "count": _count,
-    "seconds": _seconds,
-    "action": _action,
-    "kept": _kept,
-    "language": _language,
-    "field": _field,
-    "rule name": _rule_name,
-    "patterns": _patterns,
-    "kinds": _kinds,
-    "reasons": _reasons,
-}
-
 KEYS: tuple[Key, ...] = (
     *(Key("limits", name, value, "seconds" if isinstance(value, float) else "count") for name, value in DEFAULT._asdict().items()),
     Key("policy", "malware", "replace", "action", "an engine knows it as malware"),
+    Key("policy", "disinfected", "disinfect", "action", "an engine took malware out of it; what it made of it is put in its place"),
     Key("policy", "banned", "replace", "action", "its name or type is not allowed here; few need programs by mail, and have other ways"),
     Key("policy", "active", "replace", "action", "it runs by itself when opened: macros, scripts, launch actions"),
     Key("policy", "malformed", "pass", "action", "it deviates from the standards; every reading is scanned, and honest mail often does"),
@@ -159,15 +48,37 @@ KEYS: tuple[Key, ...] = (
     Key("policy", "timeout", "tempfail", "action", "a required engine did not answer in time"),
     Key("policy", "error", "tempfail", "action", "a required engine failed in another way"),
     Key(
-        "policy", "quarantine", ["malware", "banned", "active", REPLACED], "kept",
-        f"what is quarantined when it is defanged, cut out or refused; {REPLACED}: whatever is cut out",
+        "policy", "quarantine", ["malware", "disinfected", "banned", "active", REPLACED], "kept",
+        f"what is quarantined when it is disinfected, defanged, cut out or refused; {REPLACED}: whatever is cut out",
     ),
+    Key("policy", "save", [], "words", "what is saved as a file of its own when it is cut out, besides: the part, decoded"),
     Key("headers", "announce", True, "flag", "write the status field into every message; false: only where something was found"),
     Key("headers", "status_field", "X-Lazaretto-Status", "field", 'name of the field that tells what was done; "": no field'),
+    Key("headers", "scanned_field", "", "field", 'a field at the end of every header that says who scanned, such as X-Antivirus; "": none'),
+    Key("headers", "scanned_text", "", "line", 'its text; "": the engines that scanned'),
     Key("notices", "language", "en", "language", "language of the notices that stand for what was removed"),
     Key("notices", "template", "", "path", 'file with a template of your own; "": the one shipped for the language'),
     Key("quarantine", "enabled", True, "flag", "keep the original of what is removed; false: what is removed is lost"),
     Key("quarantine", "directory", "", "path", 'where originals are kept; "": quarantine/ in the state directory'),
+    Key(
+        "quarantine", "save_as", "", "path",
+        'name of a saved part: $T time, $F its name, $ a random character ...; "": att-$T-$$$-$F in saved/ of the state directory',
+    ),
+    Key("backup", "mode", "off", "backup", "keep a copy of every message as it came: off, all; changed: only of those that were changed"),
+    Key("backup", "directory", "", "path", 'where copies are kept, in a folder for each day; "": backup/ in the state directory'),
+    Key("backup", "file_mode", "0600", "mode", "permissions of the copies"),
+    Key("backup", "directory_mode", "0700", "mode", "permissions of the folders made for them"),
+    Key("log", "syslog", "", "syslog", 'where final lines go: a socket such as /dev/log, udp:HOST:PORT, tcp:HOST:PORT; "": standard error'),
+    Key("log", "ident", "lazaretto", "ident", "the program's name there"),
+    Key("log", "facility", "mail", "facility", "syslog facility, by name or number"),
+    Key("log", "level", "info", "level", "least severe level that is logged, by name or number (emerg 0 ... debug 7)"),
+    Key("server", "listen", ["127.0.0.1:11200"], "addresses", "where `serve` listens: HOST:PORT, [IPv6]:PORT, unix:PATH"),
+    Key("server", "max_children", 20, "count", "messages scanned at a time; later ones wait"),
+    Key("server", "idle_timeout_s", 300.0, "seconds", "a connection that says nothing is closed"),
+    Key("server", "request_timeout_s", 60.0, "seconds", "time for a request to arrive, and for its reply to be taken"),
+    Key("server", "directories", _TEMPORARY, "paths", "below which files may be that a client names"),
+    Key("server", "pid_files", [], "paths", "files that hold the process id while it runs"),
+    Key("server", "socket_mode", "0660", "mode", "permissions of UNIX sockets"),
     Key("filter", "spool_directory", "", "path", 'where large content lies while it is scanned; "": $TMPDIR, else /var/tmp'),
 )  # fmt: skip
 
@@ -176,6 +87,7 @@ RULE_KEYS: tuple[Key, ...] = (
     Key("rule", "name", None, "rule name", "required; shown in header field, log and report"),
     Key("rule", "action", None, "action", "required"),
     Key("rule", "quarantine", None, "flag", "keep the original or not; without it, [policy] quarantine decides"),
+    Key("rule", "save", None, "flag", "save the part as a file of its own before it is cut out; without it, [policy] save decides"),
     Key("rule", "text", "", "text", "what the sender is told when the action is reject or tempfail"),
     *(
         Key("rule", name, None, {"kind": "kinds", "reason": "reasons"}.get(name, "patterns"), condition.doc)
@@ -187,6 +99,7 @@ RULE_KEYS: tuple[Key, ...] = (
 ENGINE_KEYS: tuple[Key, ...] = (
     Key("engines.NAME", "kind", "NAME", "text", "which engine: yara, clamd, command, or an installed one; without it, NAME is the kind"),
     Key("engines.NAME", "required", True, "flag", "its failure is acted on (policy.down, timeout, error); false: the others suffice"),
+    Key("engines.NAME", "only", None, "expressions", "it sees only what has a name that one of these finds (filetype.exe: by content)"),
     Key("engines.NAME", "enabled", True, "flag", "use it; false switches off what another file has configured"),
 )  # fmt: skip
 

@@ -34,12 +34,13 @@ class Action(IntEnum):
 
     PASS = 0
     TAG = 1
-    DEFANG = 2
-    REPLACE = 3
-    REPLACE_MESSAGE = 4
-    TEMPFAIL = 5
-    DISCARD = 6
-    REJECT = 7
+    DISINFECT = 2
+    DEFANG = 3
+    REPLACE = 4
+    REPLACE_MESSAGE = 5
+    TEMPFAIL = 6
+    DISCARD = 7
+    REJECT = 8
 
 
 ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for action in Action}
@@ -47,6 +48,7 @@ ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for 
 # Word of a finding -> action when no rule matches.
 DEFAULT_ACTIONS: dict[str, Action] = {
     "malware": Action.REPLACE,
+    "disinfected": Action.DISINFECT,
     "banned": Action.REPLACE,
     "active": Action.REPLACE,
     "malformed": Action.PASS,
@@ -58,6 +60,7 @@ DEFAULT_ACTIONS: dict[str, Action] = {
     "timeout": Action.TEMPFAIL,
     "error": Action.TEMPFAIL,
 }
+_CUTTING = (Action.REPLACE, Action.REPLACE_MESSAGE)
 REPLACED = "replaced"  # in the list of what is quarantined: whatever is cut out of a message
 
 
@@ -69,6 +72,7 @@ class Rule(NamedTuple):
     conditions: tuple[tuple[str, tuple[str, ...]], ...]
     quarantine: bool | None = None  # None: as [policy] quarantine says
     text: str = ""  # for a refusal
+    save: bool | None = None  # None: as [policy] save says
 
 
 class Policy(NamedTuple):
@@ -76,10 +80,11 @@ class Policy(NamedTuple):
 
     rules: tuple[Rule, ...] = ()
     actions: Mapping[str, Action] = DEFAULT_ACTIONS
-    quarantine: frozenset[str] = frozenset({"malware", "banned", "active", REPLACED})
+    quarantine: frozenset[str] = frozenset({"malware", "disinfected", "banned", "active", REPLACED})
     announce: bool = True  # our header field on every message, not only where something was found
     status_field: bytes = b"X-Lazaretto-Status"  # b"": none
     optional: frozenset[str] = frozenset()  # engines that need not answer; all others are required
+    save: frozenset[str] = frozenset()  # words whose parts, when cut out, are kept in files of their own
 
 
 class Decision(NamedTuple):
@@ -90,6 +95,7 @@ class Decision(NamedTuple):
     rule: str  # name of a rule, "policy.WORD", or "optional" for an engine that need not answer
     quarantine: bool
     text: str = ""
+    save: bool = False  # keep the part's content in a file of its own
 
 
 def word(finding: Finding) -> str:
@@ -108,11 +114,12 @@ def judge(finding: Finding, envelope: Envelope, policy: Policy) -> Decision:
     for rule in policy.rules:
         if matches(rule, finding, envelope):
             keep = rule.quarantine if rule.quarantine is not None else _is_kept(what, rule.action, policy)
-            return Decision(finding, rule.action, rule.name, keep, rule.text)
+            save = rule.save if rule.save is not None else what in policy.save
+            return Decision(finding, rule.action, rule.name, keep, rule.text, save and rule.action in _CUTTING)
     if finding.engine in policy.optional and _no_answer(finding):
         return Decision(finding, Action.PASS, "optional", False)
     action = policy.actions[what]
-    return Decision(finding, action, f"policy.{what}", _is_kept(what, action, policy))
+    return Decision(finding, action, f"policy.{what}", _is_kept(what, action, policy), save=what in policy.save and action in _CUTTING)
 
 
 def matches(rule: Rule, finding: Finding, envelope: Envelope) -> bool:
@@ -172,9 +179,9 @@ def matches_glob(pattern: str, text: str) -> bool:
 
 def _is_kept(what: str, action: Action, policy: Policy) -> bool:
     """Quarantine follows what happens to the message: what arrives as it was sent needs no copy."""
-    if action < Action.DEFANG:
+    if action < Action.DISINFECT:
         return False
-    return what in policy.quarantine or (REPLACED in policy.quarantine and action in (Action.REPLACE, Action.REPLACE_MESSAGE))
+    return what in policy.quarantine or (REPLACED in policy.quarantine and action in _CUTTING)
 
 
 def _no_answer(finding: Finding) -> bool:

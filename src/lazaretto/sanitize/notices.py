@@ -33,9 +33,17 @@ _WIDTH = 72
 _QP_WIDTH = 76  # RFC 2045 s6.7 (5)
 _MAX_FINDINGS = 10
 _VARIABLE = regex.compile(r"\$\{([^{}\n]*)\}")
-_TEXT_VARIABLES = frozenset({"file", "findings", "host", "quarantine_id", "reason", "rule", "scan_id", "time"})
+_TEXT_VARIABLES = frozenset({"file", "findings", "host", "quarantine_id", "reason", "rule", "saved_as", "scan_id", "time"})
 _FINDING_VARIABLES = frozenset({"detail", "engine", "finding", "place", "reason"})
-_ORDER = (Kind.MALWARE, Kind.BANNED, Kind.ACTIVE, Kind.UNSCANNABLE, Kind.ERROR, Kind.MALFORMED)  # what the reader should hear first
+_ORDER = (
+    Kind.MALWARE,
+    Kind.DISINFECTED,
+    Kind.BANNED,
+    Kind.ACTIVE,
+    Kind.UNSCANNABLE,
+    Kind.ERROR,
+    Kind.MALFORMED,
+)  # what the reader should hear first
 _REASONS = tuple(word.value for word in (*Kind, *Reason))
 _ENDINGS = (b"\r\n", b"\n")
 _RISKY_START = (ord("-"), ord("."), ord("F"))  # boundary, SMTP dot, "From " of an mbox
@@ -60,6 +68,7 @@ class Facts(NamedTuple):
     scan_id: str = ""
     quarantine_id: str = ""
     host: str = ""
+    saved_as: str = ""  # name of the file that keeps the removed part
 
 
 class Notice(NamedTuple):
@@ -134,6 +143,7 @@ def _text(template: Template, form: Iterable[str], facts: Facts) -> list[str]:
         "quarantine_id": display(facts.quarantine_id),
         "reason": _reason(template, findings[0]) if findings else template.reasons["unscannable"],
         "rule": display(facts.rule),
+        "saved_as": display(facts.saved_as),
         "scan_id": display(facts.scan_id),
         "time": _utc(facts.now),
     }

@@ -1,6 +1,8 @@
 """From a verdict to edits: what is cut out, what is put in its place.
 
     announce   our own header fields, on top; forged ones of the same name go
+    close      fields of ours at the end of the header
+    disinfect  a part gets the content that an engine made of it
     replace    a part, header and body, becomes a notice; a message becomes its
                plain fields and a notice
     defang     a part keeps its content under a type and a name that nothing runs
@@ -31,6 +33,9 @@ _MAX_KEPT_FIELD = 16 << 10
 _MAX_KEPT_HEADER = 128 << 10
 _ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"))
 
+Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
+NO_CONTENT: Mapping[Path, Source] = {}
+
 # (part, line end, is it a whole message) -> header lines, empty line, text.
 NoticeMaker = Callable[[Part, bytes, bool], bytes]
 
@@ -42,10 +47,18 @@ def line_end(source: Source) -> bytes:
 
 
 def plan(
-    source: Source, root: Part, treatments: Mapping[Path, Treatment], tags: Sequence[tuple[bytes, bytes]], notice: NoticeMaker
+    source: Source,
+    root: Part,
+    treatments: Mapping[Path, Treatment],
+    tags: Tags,
+    notice: NoticeMaker,
+    *,
+    cleaned: Mapping[Path, Source] = NO_CONTENT,
+    closing: Tags = (),
 ) -> tuple[Edit, ...]:
-    """All edits of one message: its treatments and our own fields.
+    """All edits of one message: its treatments and our own fields, `tags` on top of the header, `closing` at its end.
 
+    `cleaned`: new content of parts, encoded as they are.  A part that is to be disinfected without it is replaced.
     A path that the tree does not have counts as the whole message.
     """
     known = {part.path: part for part in tree.walk(root)}
@@ -54,13 +67,25 @@ def plan(
         here = path if path in known else ()
         if treatment is Treatment.DEFANG and (here == () or _is_sealed(root, here)):
             treatment = Treatment.REPLACE
+        if treatment is Treatment.DISINFECT and here not in cleaned:
+            treatment = Treatment.REPLACE
         wanted[here] = max(treatment, wanted.get(here, Treatment.KEEP))
     if wanted.get(()) is Treatment.REPLACE:
-        return (replace_message(source, root, notice, tags=tags),)
-    return (*_announce(source, root, tags), *_treat(source, known, wanted, notice))
+        return (replace_message(source, root, notice, tags, closing),)
+    return (*_announce(source, root, tags), *_close(source, root, closing), *_treat(source, known, wanted, notice, cleaned))
 
 
-def _announce(source: Source, root: Part, tags: Sequence[tuple[bytes, bytes]]) -> Iterator[Edit]:
+def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
+    """Put `closing` behind the last field, where the header is one that every client reads alike."""
+    if not closing or header_start(source, root) is None:
+        return
+    at = root.header.stop
+    eol = line_end(source)
+    block = _block(closing, eol)
+    yield Edit(Span(at, at), block if source.read_at(at - 1, 1) == b"\n" else eol + block.removesuffix(eol))
+
+
+def _announce(source: Source, root: Part, tags: Tags) -> Iterator[Edit]:
     """Put `tags` on top of the header; remove fields of the same name that came with the mail.
 
     Where the header does not begin like one (blank lines, junk), nothing is put in:
@@ -77,11 +102,11 @@ def _announce(source: Source, root: Part, tags: Sequence[tuple[bytes, bytes]]) -
         yield Edit(Span(at, at), _block(tags, line_end(source)))
 
 
-def _names(tags: Sequence[tuple[bytes, bytes]]) -> frozenset[str]:
+def _names(tags: Tags) -> frozenset[str]:
     return frozenset(name.decode("ascii").lower() for name, _ in tags)
 
 
-def _block(tags: Sequence[tuple[bytes, bytes]], eol: bytes) -> bytes:
+def _block(tags: Tags, eol: bytes) -> bytes:
     return b"".join(name + b": " + value + eol for name, value in tags)
 
 
@@ -96,13 +121,18 @@ def header_start(source: Source, root: Part) -> int | None:
     return first
 
 
-def _treat(source: Source, known: Mapping[Path, Part], wanted: Mapping[Path, Treatment], notice: NoticeMaker) -> Iterator[Edit]:
+def _treat(
+    source: Source, known: Mapping[Path, Part], wanted: Mapping[Path, Treatment], notice: NoticeMaker, cleaned: Mapping[Path, Source]
+) -> Iterator[Edit]:
     for path, treatment in wanted.items():
         if treatment is Treatment.KEEP or any(wanted.get(path[:n]) is Treatment.REPLACE for n in range(len(path))):
             continue
         part = known[path]
-        if treatment is Treatment.DEFANG:
-            yield from _defang(source, part)
+        if treatment is not Treatment.REPLACE:
+            if treatment is Treatment.DEFANG:
+                yield from _defang(source, part)
+            if path in cleaned:
+                yield Edit(part.body, cleaned[path])
         elif known[path[:-1]].media_type in MESSAGES:
             yield replace_message(source, part, notice)
         else:
@@ -125,9 +155,9 @@ def _fitted(source: Source, stop: int, text: bytes, eol: bytes) -> bytes:
 
 
 def replace_message(
-    source: Source, part: Part, notice: NoticeMaker, tags: Sequence[tuple[bytes, bytes]] = (), *, keep_fields: bool = True
+    source: Source, part: Part, notice: NoticeMaker, tags: Tags = (), closing: Tags = (), *, keep_fields: bool = True
 ) -> Edit:
-    """A message (the root, or one inside message/rfc822) becomes `tags`, its plain fields and a notice.
+    """A message (the root, or one inside message/rfc822) becomes `tags`, its plain fields, `closing` and a notice.
 
     keep_fields False: not even those, for a message whose header itself is what is wrong.
     """
@@ -137,7 +167,7 @@ def replace_message(
         mbox = _MBOX_LINE.match(source.data) if keep_fields else None
         start, stop = mbox.end() if mbox is not None else 0, source.size
     kept = b"".join(_kept_fields(source, part, eol, _names(tags))) if keep_fields else b"Subject: (message removed)" + eol
-    text = _block(tags, eol) + kept + notice(part, eol, True)
+    text = _block(tags, eol) + kept + _block(closing, eol) + notice(part, eol, True)
     return Edit(Span(start, stop), _fitted(source, stop, text, eol))
 
 

@@ -2,7 +2,8 @@
 
 Engines: those named by `specs` (`--engine`), else those of the configuration,
 else YARA-X and, if one answers at its usual socket, clamd.  The engine for names
-and types (`attachments`) always runs.  The spec "none" alone means no other.
+and types (`attachments`) and those for lists of names always run.  The spec "none"
+alone means no other.
 
 Errors:  ConfigError, with file and line where the configuration is at fault.
 See:     docs/engines.md, policy/config.py
@@ -13,45 +14,80 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lazaretto.engines import registry
 from lazaretto.engines.base import Engine
 from lazaretto.errors import ConfigError
 from lazaretto.policy.config import Config, EngineTable
-from lazaretto.scan.job import Scanner
+from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from lazaretto.sanitize.notices import Template
 
+FPROT_TEXT = "Scanned by F-Prot Antivirus (http://www.f-prot.com)"
+_KINDS_BESIDES = ("attachments", "lists")  # look at names, not for malware: having them is no choice of a scanner
 _FIND_CLAMD_S = 0.5  # a clamd that needs longer for a PONG is no help to a filter that nobody configured
 
 
 def scanner(config: Config, specs: Sequence[str], state_directory: str, host: str = "") -> Scanner:
     """The scanner that `config` describes.  `state_directory` holds quarantine and cache where the configuration names none."""
-    quarantine = (
-        Quarantine(config.quarantine_directory or os.path.join(state_directory, "quarantine")) if config.quarantine_enabled else None
-    )
     chosen = engines(config, specs, os.path.join(state_directory, "cache"))
     return Scanner(
         config.policy._replace(optional=frozenset(engine.name for engine in chosen if not engine.required)),
         chosen,
         _notices(config),
         config.limits,
-        quarantine,
+        _stores(config, state_directory),
         config.spool_directory or None,
         host,
+        _closing(config, specs, chosen),
     )
+
+
+def _stores(config: Config, state_directory: str) -> Stores:
+    """Where copies go; a store that nothing asks for is not loaded."""
+    quarantine = saved = backup = None
+    if config.quarantine_enabled:
+        quarantine = Quarantine(config.quarantine_directory or os.path.join(state_directory, "quarantine"))
+    if config.policy.save or any(rule.save for rule in config.policy.rules):
+        from lazaretto.store.saved import SavedFiles
+
+        saved = SavedFiles(str(config.settings["quarantine.save_as"]) or os.path.join(state_directory, "saved", "att-$T-$$$-$F"))
+    mode = config.settings["backup.mode"]
+    if mode != "off":
+        from lazaretto.store.backup import Backup
+
+        directory = str(config.settings["backup.directory"]) or os.path.join(state_directory, "backup")
+        file_mode, directory_mode = (cast("int", config.settings[f"backup.{name}"]) for name in ("file_mode", "directory_mode"))
+        backup = Backup(directory, file_mode, directory_mode)
+    return Stores(quarantine, saved, backup, changed_only=mode == "changed")
+
+
+def _closing(config: Config, specs: Sequence[str], chosen: Sequence[Engine]) -> tuple[tuple[bytes, bytes], ...]:
+    """The field that says who scanned.  Where F-PROT's own daemon did, in the words of its mail scanner."""
+    name = str(config.settings["headers.scanned_field"])
+    if not name:
+        return ()
+    text = str(config.settings["headers.scanned_text"])
+    if not text:
+        names = [engine.name for engine in chosen if engine.name not in _KINDS_BESIDES]
+        kinds = {registry.parse_spec(spec).kind for spec in specs if spec != "none"} if specs else {table.kind for table in config.engines}
+        by_fprot = not kinds.isdisjoint(("fpscand", "fprotd"))
+        text = FPROT_TEXT if by_fprot else "Scanned by Lazaretto" + (f" ({', '.join(names)})" if names else "")
+    return ((name.encode("ascii"), text.encode("ascii")),)
 
 
 def engines(config: Config, specs: Sequence[str], cache_directory: str) -> tuple[Engine, ...]:
     """The engines in the order in which they are asked: the cheapest first."""
-    chosen = [_built(config.attachments, cache_directory)]
+    beside = [table for table in config.engines if table.kind in _KINDS_BESIDES]
+    scanners = [table for table in config.engines if table not in beside]
+    chosen = [_built(table, cache_directory) for table in (config.attachments, *beside)]
     if specs:
         chosen += [_specified(config, spec, cache_directory) for spec in specs if spec != "none"]
-    elif config.engines:
-        chosen += [_built(table, cache_directory) for table in config.engines]
+    elif scanners:
+        chosen += [_built(table, cache_directory) for table in scanners]
     else:
         chosen.append(_build("yara", "yara", {}, cache_directory))
         address = registry.find_clamd(_FIND_CLAMD_S)
@@ -75,9 +111,14 @@ def _specified(config: Config, text: str, cache_directory: str) -> Engine:
 
 def _built(table: EngineTable, cache_directory: str) -> Engine:
     try:
-        return _build(table.kind, table.name, table.options, cache_directory)
+        engine = _build(table.kind, table.name, table.options, cache_directory)
     except ConfigError as error:
         raise table.located(error) from None
+    if table.only is None:
+        return engine
+    from lazaretto.engines.selection import Selected
+
+    return Selected(engine, table.only)
 
 
 def _build(kind: str, name: str, options: Mapping[str, object], cache_directory: str) -> Engine:

@@ -1,8 +1,9 @@
 """One message from Source to Report: read, ask, decide, keep the original, plan the edits, read the result.
 
+    back up   the original, where every message is to be kept         before anything else
     look      every item of every reading goes to every engine        findings
     decide    policy                                                  verdict
-    keep      the original goes to quarantine, on disk                before anything else is promised
+    keep      the original goes to quarantine, single parts to files  on disk, before anything else is promised
     plan      the verdict as edits
     prove     the edited message is read and scanned like any other   nothing bad is left, or more is cut
 
@@ -22,17 +23,18 @@ See:     docs/flow.md, docs/architecture.md; RFC 5321 s4.5.3.2.6 on deadlines
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto.engines.base import Engine, ScanContext
 from lazaretto.limits import DEFAULT, Limits, Meter
+from lazaretto.mime import compose, scanner, transfer, tree
 from lazaretto.mime import edits as editing
-from lazaretto.mime import scanner
 from lazaretto.mime.source import Source
-from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Reason, Report, Treatment, Verdict
+from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Span, Treatment, Verdict
 from lazaretto.policy.decide import decide
 from lazaretto.policy.rules import Action, Policy, judge
 from lazaretto.sanitize import plan
@@ -43,13 +45,30 @@ from lazaretto.store.spool import Spool
 
 if TYPE_CHECKING:
     from lazaretto.sanitize.notices import Template
+    from lazaretto.store.backup import Backup
+    from lazaretto.store.saved import SavedFiles
+
+_NAMED = 5  # saved files that one notice names
+_HARMFUL = (Treatment.REPLACE, Treatment.DISINFECT)  # what must not be left in a message that goes out
+_CUT = (Action.REPLACE, Action.REPLACE_MESSAGE)
+
+
+class Stores(NamedTuple):
+    """Where copies go.  None: there is no such place (policy may still ask for it; then a message is refused for now)."""
+
+    quarantine: Quarantine | None = None
+    saved: SavedFiles | None = None  # of single parts
+    backup: Backup | None = None  # of every message as it came
+    changed_only: bool = False  # the backup keeps only what was changed
+
+
+NO_STORES = Stores()
 
 
 class Scanner:
     """A configured scanner.
 
-    `notices` is called when the first one is wanted.  `quarantine` None: originals are
-    not kept (policy may still ask; then a message is refused for now).
+    `notices` is called when the first one is wanted.  `closing`: fields for the end of every header.
     """
 
     def __init__(
@@ -58,17 +77,19 @@ class Scanner:
         engines: Sequence[Engine],
         notices: Callable[[], Template],
         limits: Limits = DEFAULT,
-        quarantine: Quarantine | None = None,
+        stores: Stores = NO_STORES,
         spool_directory: str | None = None,
         host: str = "",
+        closing: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.policy = policy
         self.engines = engines
         self.notices = notices
         self.limits = limits
-        self.quarantine = quarantine
+        self.stores = stores
         self.spool_directory = spool_directory
         self.host = host
+        self.closing = closing
 
     def close(self) -> None:
         """Give back what the engines hold."""
@@ -78,9 +99,12 @@ class Scanner:
             except Exception:  # noqa: BLE001 - nobody waits for this: the message has been answered
                 pass
 
-    def scan(self, source: Source, envelope: Envelope = Envelope(), *, dry_run: bool = False) -> Report:
-        """Read, ask, decide, keep, plan, prove: see the module's page.  A dry run keeps nothing in quarantine."""
-        return _Job(self, source, envelope, dry_run).run()
+    def scan(self, source: Source, envelope: Envelope = Envelope(), *, dry_run: bool = False, spool: Spool | None = None) -> Report:
+        """Read, ask, decide, keep, plan, prove: see the module's page.  A dry run keeps nothing anywhere.
+
+        `spool` gets large content that the edits need, so it must live until they are rendered; without one, memory does.
+        """
+        return _Job(self, source, envelope, dry_run, spool).run()
 
     def look(self, source: Source, envelope: Envelope = Envelope()) -> Iterator[tuple[Item, tuple[Finding, ...]] | Finding]:
         """Every item with what the engines say about it, and every finding of the reader: for `explain` and `scan`.
@@ -89,17 +113,21 @@ class Scanner:
         """
         job = _Job(self, source, envelope)
         with Spool(self.spool_directory, self.limits.spool_memory_bytes) as spool:
+            job.spool = spool
             yield from job.look(source, scanner.parse(source, self.limits), spool)
 
     def look_file(self, source: Source, name: str) -> Iterator[tuple[Item, tuple[Finding, ...]] | Finding]:
         """Like look, for a file that is no message."""
         job = _Job(self, source, Envelope())
         with Spool(self.spool_directory, self.limits.spool_memory_bytes) as spool:
+            job.spool = spool
             yield from job.look(source, None, spool, name)
 
 
 class _Job:
-    def __init__(self, owner: Scanner, source: Source, envelope: Envelope, dry_run: bool = False) -> None:
+    def __init__(self, owner: Scanner, source: Source, envelope: Envelope, dry_run: bool = False, kept: Spool | None = None) -> None:
+        self.kept = kept
+        self.stores = NO_STORES if dry_run else owner.stores
         self.dry_run = dry_run
         self.owner = owner
         self.source = source
@@ -108,69 +136,174 @@ class _Job:
         self.now = time.time()
         self.scan_id = f"{int(self.now):08x}-{os.urandom(4).hex()}"
         self.deadline = self.started + owner.limits.max_scan_s
-        self.inquiry = Inquiry(owner.engines, ScanContext(self.deadline, envelope, owner.limits))
+        self.inquiry = Inquiry(owner.engines, ScanContext(self.deadline, envelope, owner.limits, self._keep_cleaned))
         self.findings: tuple[Finding, ...] = ()
+        self.cleaned: dict[bytes, Source] = {}  # by digest of the content that an engine has disinfected
+        self.disinfected: dict[Path, bytes] = {}  # parts that can get such content -> that digest
+        self.filled: set[Path] = set()  # those that the first plan gives it to
+        self.ours: set[bytes] = set()  # digests of notices
+        self.rule = ""
         self.quarantine_id = ""
+        self.backup = ""
+        self.saved: dict[Path, str] = {}
 
     def run(self) -> Report:
+        """Of an error of the spool or a store, the report says TEMPFAIL: the message stays with whoever gave it to us."""
         try:
-            with Spool(self.owner.spool_directory, self.owner.limits.spool_memory_bytes) as spool:
-                return self._run(spool)
-        except OSError as error:  # the spool or the quarantine: the message stays with whoever gave it to us
+            with Spool(self.owner.spool_directory, self.owner.limits.spool_memory_bytes) as self.spool:
+                if self.stores.backup is not None:
+                    self.backup = self.stores.backup.put(self.source, self.now, os.getpid())
+                report = self._run()
+                if self.stores.backup is not None and self.stores.changed_only and not _is_changed(report):
+                    self.stores.backup.discard(self.backup)
+                    report = report._replace(backup="")
+                return report
+        except OSError as error:
             trouble = Finding(READER, Kind.ERROR, "system.error", (), str(error), Reason.DOWN)
             return self._report(Verdict(Disposition.TEMPFAIL, rule="system", text="cannot store"), (), (*self.findings, trouble))
 
-    def _run(self, spool: Spool) -> Report:
+    def _run(self) -> Report:
         root = scanner.parse(self.source, self.owner.limits)
-        self.findings = self._findings(self.source, root, spool)
+        self.findings = self._findings(self.source, root)
         verdict = decide(self.findings, self.envelope, self.owner.policy)
-        if verdict.quarantine and not self.dry_run:
-            if self.owner.quarantine is None:
-                raise OSError("the policy asks for quarantine, but [quarantine] is disabled")
-            self.quarantine_id = self.owner.quarantine.put(
-                self.source, describe(self.envelope, self.findings, verdict.rule), scan_id=self.scan_id, now=self.now
-            )
+        self.rule = verdict.rule
+        self._keep(root, verdict)
         if verdict.disposition is not Disposition.ACCEPT:
             return self._report(verdict, ())
         treatments = dict(verdict.treatments)
-        edits = plan.plan(self.source, root, treatments, verdict.tags, self._notice)
+        edits = self._plan(root, verdict, treatments, self._new_content(root, treatments))
         if any(treatments.values()):
-            proven = self._prove(root, verdict, edits, spool)
+            proven = self._prove(root, verdict, edits)
             if proven is None:
                 trouble = Finding(READER, Kind.ERROR, "system.not-proven", (), "what was left could not be shown to be safe", Reason.DOWN)
                 return self._report(Verdict(Disposition.TEMPFAIL, rule="system", text="not proven"), (), (*self.findings, trouble))
             edits = proven
-        elif any(edit.span.start < edit.span.stop for edit in edits) and not self._is_safe(edits, spool):
+        elif any(edit.span.start < edit.span.stop for edit in edits) and not self._is_safe(edits):
             # Without the forged field the rest is read otherwise.  As it came, every reading of it has been looked at.
             edits = ()
         return self._report(verdict, edits)
 
-    def _prove(self, root: Part, verdict: Verdict, edits: tuple[Edit, ...], spool: Spool) -> tuple[Edit, ...] | None:
+    def _keep(self, root: Part, verdict: Verdict) -> None:
+        """Put the original into quarantine and single parts into files, as the verdict wants it."""
+        if self.dry_run:
+            return
+        if verdict.quarantine:
+            if self.stores.quarantine is None:
+                raise OSError("the policy asks for quarantine, but [quarantine] is disabled")
+            description = describe(self.envelope, self.findings, verdict.rule)
+            self.quarantine_id = self.stores.quarantine.put(self.source, description, scan_id=self.scan_id, now=self.now)
+        for path in verdict.saved:
+            if self.stores.saved is None:
+                raise OSError("the policy asks for a file of its own for a part, but there is no place for it")
+            part = tree.find(root, path) or root
+            whole = bool(part.children)
+            name = part.names[0] if part.names else "message.eml" if whole else "unnamed"
+            if path in self.disinfected:
+                content = self.cleaned[self.disinfected[path]].chunks()
+            elif whole:
+                content = self.source.chunks(None if part is root else part.body)
+            else:
+                content = transfer.decode(self.source, part.body, part.encoding)
+            self.saved[path] = self.stores.saved.put(content, name, self.now, os.getpid())
+
+    def _plan(
+        self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], cleaned: Mapping[Path, Source] = plan.NO_CONTENT
+    ) -> tuple[Edit, ...]:
+        return plan.plan(self.source, root, treatments, verdict.tags, self._notice, cleaned=cleaned, closing=self._closing())
+
+    def _closing(self) -> Sequence[tuple[bytes, bytes]]:
+        """Who scanned; nobody did, if an engine failed."""
+        return () if any(finding.kind is Kind.ERROR for finding in self.findings) else self.owner.closing
+
+    def _prove(self, root: Part, verdict: Verdict, edits: tuple[Edit, ...]) -> tuple[Edit, ...] | None:
         """`edits`, or more of them, such that the result holds nothing that policy would treat; None if that cannot be shown."""
-        whole = plan.plan(self.source, root, {(): Treatment.REPLACE}, verdict.tags, self._notice)
-        bare = (plan.replace_message(self.source, root, self._notice, verdict.tags, keep_fields=False),)
-        for attempt in dict.fromkeys((edits, whole, bare)):
-            if self._is_safe(attempt, spool):
-                return attempt
-        return None
+        treatments = dict(verdict.treatments)
+        cut = {path: Treatment.REPLACE if treatment is Treatment.DISINFECT else treatment for path, treatment in treatments.items()}
+        candidates = [edits]
+        if cut != treatments:
+            candidates.append(self._plan(root, verdict, cut))
+        candidates.append(self._plan(root, verdict, {(): Treatment.REPLACE}))
+        bare = plan.replace_message(self.source, root, self._notice, verdict.tags, self._closing(), keep_fields=False)
+        candidates.append((bare,))
+        return next((attempt for attempt in dict.fromkeys(candidates) if self._is_safe(attempt)), None)
 
-    def _is_safe(self, edits: tuple[Edit, ...], spool: Spool) -> bool:
+    def _is_safe(self, edits: tuple[Edit, ...]) -> bool:
         """Is there nothing to replace or to refuse in what `edits` make of the message?"""
-        output = spool.take(editing.render(self.source, edits))
-        found = self._findings(output, scanner.parse(output, self.owner.limits), spool)
-        again = decide(found, self.envelope, self.owner.policy)
-        spool.release(output)
-        return again.disposition is Disposition.ACCEPT and not any(treatment is Treatment.REPLACE for _, treatment in again.treatments)
+        output = self.spool.take(editing.render(self.source, edits))
+        try:
+            result = scanner.parse(output, self.owner.limits)
+            if any(not isinstance(edit.data, bytes) for edit in edits) and not self._arrives(output, result):
+                return False
+            found = self._findings(output, result, again=True)
+            verdict = decide(found, self.envelope, self.owner.policy)
+            return verdict.disposition is Disposition.ACCEPT and not any(treatment in _HARMFUL for _, treatment in verdict.treatments)
+        finally:
+            self.spool.release(output)
 
-    def _findings(self, source: Source, root: Part, spool: Spool) -> tuple[Finding, ...]:
-        """What the reader and all engines say, each statement once for each part, unless policy tells two of them apart."""
+    def _arrives(self, output: Source, root: Part) -> bool:
+        """Is what was put into parts all that these hold now?  New content might look like a delimiter."""
+        for path, digest in self.disinfected.items():
+            part = tree.find(root, path)
+            if part is not None and path in self.filled:
+                content = self.spool.take(transfer.decode(output, part.body, part.encoding))
+                arrived = content.digest() == self.cleaned[digest].digest()
+                self.spool.release(content)
+                if not arrived:
+                    return False
+        return True
+
+    # -- disinfected content
+
+    def _keep_cleaned(self, item: Item, chunks: Iterable[bytes]) -> None:
+        """What an engine made of an item (engines.base.ScanContext.cleaned)."""
+        self.cleaned[item.digest] = self.spool.take(chunks, self.owner.limits.max_member_bytes, "max_member_bytes")
+
+    def _placed(self, item: Item, finding: Finding, again: bool) -> Finding:
+        """`finding`; but what is disinfected and cannot be put back is malware."""
+        if finding.kind is not Kind.DISINFECTED:
+            return finding
+        here = (".".join(map(str, item.part)),) if item.part else ()
+        if again or item.doubtful or item.is_message or item.trail != here or item.digest not in self.cleaned:
+            return finding._replace(kind=Kind.MALWARE)
+        self.disinfected[item.part] = item.digest
+        return finding
+
+    def _new_content(self, root: Part, treatments: Mapping[Path, Treatment]) -> dict[Path, Source]:
+        """Bodies for the parts that an engine has disinfected, encoded as these are."""
+        bodies: dict[Path, Source] = {}
+        for path, digest in self.disinfected.items():
+            part = tree.find(root, path)
+            if part is None or part.children or treatments.get(path) not in (Treatment.DISINFECT, Treatment.DEFANG):
+                continue
+            head = self.source.read_at(part.body.start, compose.MAX_LINE + 2)
+            eol = plan.line_end(self.source)
+            encoded = compose.encode(self.cleaned[digest].chunks(), part.encoding, eol, len(head.split(b"\n", 1)[0].rstrip()))
+            if encoded is not None:
+                ends = self.source.read_at(part.body.stop - 1, 1) == b"\n" and part.encoding == "base64"
+                pieces = itertools.chain(encoded, (eol,) if ends else ())
+                self.filled.add(path)
+                bodies[path] = self.kept.take(pieces) if self.kept is not None else Source(b"".join(pieces))
+        return bodies
+
+    # -- findings
+
+    def _findings(self, source: Source, root: Part, *, again: bool = False) -> tuple[Finding, ...]:
+        """What the reader and all engines say, each statement once for each part, unless policy tells two of them apart.
+
+        `again`: it is our own output that is looked at.
+        """
         most = self.owner.limits.max_findings
         weighty: dict[tuple[object, ...], Finding] = {}
         remarks: dict[tuple[object, ...], Finding] = {}  # change nothing: a digest of five hundred mails may have a thousand flaws
-        for found in self.look(source, root, spool):
-            for finding in (found,) if isinstance(found, Finding) else found[1]:
+        for found in self.look(source, root, self.spool):
+            item, stated = (None, (found,)) if isinstance(found, Finding) else found
+            for finding in stated:
+                if item is not None:
+                    finding = self._placed(item, finding, again)
                 said = (finding.engine, finding.kind, finding.name, finding.part, finding.reason)
                 decision = judge(finding, self.envelope, self.owner.policy)
+                if again and item is not None and decision.action in _CUT and self._is_excused(item, finding):
+                    continue
                 # Rules look at file names and details, too: what is allowed for one member is not allowed for the next.
                 key = (*said, *decision[1:])
                 if finding.kind is not Kind.MALFORMED or decision.action is not Action.PASS:
@@ -186,6 +319,17 @@ class _Job:
         blamed = {(finding.engine, finding.kind, finding.name) for finding in unique.values() if finding.part}
         return tuple(f for f in unique.values() if f.part or f.trail or (f.engine, f.kind, f.name) not in blamed)
 
+    def _is_excused(self, item: Item, finding: Finding) -> bool:
+        """Is this no reason to cut out a piece of our own output?
+
+        Where policy cuts out what an engine could not scan, what stands there instead cannot wait for that engine:
+        our own notices.  The message as a whole is a second look at parts that are each asked about.
+        Nor do lists of names that are not wanted mean the names of notices.
+        """
+        if item.digest in self.ours:
+            return finding.kind in (Kind.ERROR, Kind.BANNED)
+        return item.is_message and finding.kind is Kind.ERROR
+
     def look(self, source: Source, root: Part | None, spool: Spool, name: str = "") -> Iterator[tuple[Item, tuple[Finding, ...]] | Finding]:
         """Walk and ask; root None: `source` is no message but a file called `name`."""
         meter = Meter(self.owner.limits, self.deadline, time.monotonic, source.size)
@@ -198,18 +342,23 @@ class _Job:
 
         mine = tuple(finding for finding in self.findings if finding.part[: len(part.path)] == part.path and _matters(finding))
         file = part.names[0] if part.names and not whole else ""
+        saved = tuple(path for where, path in self.saved.items() if where[: len(part.path)] == part.path)
         facts = notices.Facts(
             mine or tuple(filter(_matters, self.findings)),
             self.now,
             file,
-            "",
+            self.rule,
             self.scan_id,
             self.quarantine_id,
             self.owner.host,
+            ", ".join(map(os.path.basename, saved[:_NAMED])),
         )
         make = notices.message_notice if whole else notices.part_notice
         notice = make(self.owner.notices(), facts, eol)
-        return notice.header + eol + notice.body
+        text = Source(notice.header + eol + notice.body)
+        content = b"".join(transfer.decode(text, (read := scanner.parse(text)).body, read.encoding))
+        self.ours.update(Source(reading).digest() for reading in (content, content.removesuffix(eol)))
+        return text.span(Span(0, text.size))
 
     def _report(self, verdict: Verdict, edits: tuple[Edit, ...], findings: tuple[Finding, ...] | None = None) -> Report:
         engines = tuple((engine.name, "") for engine in self.owner.engines)
@@ -223,8 +372,18 @@ class _Job:
             engines,
             self.source.digest().hex(),
             self.quarantine_id,
+            tuple(self.saved.values()),
+            self.backup,
         )
 
 
 def _matters(finding: Finding) -> bool:
     return finding.kind is not Kind.MALFORMED
+
+
+def _is_changed(report: Report) -> bool:
+    """Was something done to it besides our fields?  Of a message that has to come again, nothing yet."""
+    verdict = report.verdict
+    if verdict.disposition is Disposition.TEMPFAIL:
+        return False
+    return verdict.disposition is not Disposition.ACCEPT or any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments)

@@ -61,10 +61,20 @@ def final_line(report: Report, envelope: Envelope) -> str:
         pairs["error"] = trouble
     if report.quarantine_id:
         pairs["quarantine"] = report.quarantine_id
+    if report.saved:
+        pairs["saved"] = " ".join(report.saved[:_NAMED])
+    if report.backup:
+        pairs["backup"] = report.backup
     pairs["sha256"] = report.digest
     pairs["engines"] = ",".join(name for name, _ in report.engines)
     pairs["ms"] = f"{report.elapsed_ms:.1f}"
     return line(pairs)
+
+
+def severity(report: Report) -> int:
+    """The line's level in syslog: 3 err for deferred, 4 warning where something was found, 6 info for clean mail."""
+    word = outcome(report)
+    return 3 if word == "deferred" else 6 if word == "clean" else 4
 
 
 def failure_line(reason: str) -> str:
@@ -112,6 +122,8 @@ def as_json(report: Report) -> dict[str, object]:
         "rule": verdict.rule,
         "treatments": {".".join(map(str, path)): treatment.name.lower() for path, treatment in verdict.treatments},
         "quarantine": report.quarantine_id or None,
+        "saved": list(report.saved),
+        "backup": report.backup or None,
         "findings": [finding_json(finding) for finding in report.findings],
         "edits": [
             {"start": edit.span.start, "stop": edit.span.stop, "bytes": len(edit.data) if isinstance(edit.data, bytes) else edit.data.size}

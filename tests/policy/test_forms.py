@@ -1,0 +1,85 @@
+"""Forms: each takes what it should, and of everything else says what it expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from lazaretto.policy.forms import FORMS, did_you_mean, one_of
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "result"),
+    [
+        ("flag", True, True),
+        ("count", 1, 1),
+        ("number", 0, 0),
+        ("seconds", 1, 1.0),
+        ("path", "", ""),
+        ("path", "/a", "/a"),
+        ("mode", "0660", 0o660),
+        ("level", "LOG_ERR", 3),
+        ("facility", "mail", 2),
+        ("address", "[::1]:25", "[::1]:25"),
+        ("address", "unix:/run/a", "unix:/run/a"),
+        ("address or nothing", "", ""),
+        ("smtp protocol", "lmtp", "lmtp"),
+        ("hostname", "mx.example.org", "mx.example.org"),
+        ("hostname", "", ""),
+        ("ident or nothing", "nobody", "nobody"),
+        ("line ends", "reject", "reject"),
+        ("stray line ends", "pass", "pass"),
+        ("log format", "json", "json"),
+        ("networks", ["10.0.0.0/8", "::1", "2001:db8::/32"], ("10.0.0.0/8", "::1", "2001:db8::/32")),
+        ("expressions", ["(?i)a"], ("(?i)a",)),
+        ("words", ["limit"], ["limit"]),
+    ],
+)
+def test_what_is_taken(form: str, value: object, result: object) -> None:
+    assert FORMS[form](value) == result
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "expected"),
+    [
+        ("flag", 1, "true or false"),
+        ("count", True, "a whole number"),
+        ("number", False, "a whole number"),
+        ("number", -1, "a whole number"),
+        ("seconds", float("inf"), "a number of seconds"),
+        ("path", "a", "an absolute path"),
+        ("mode", "rw", "permissions in octal"),
+        ("level", 9, "a syslog level"),
+        ("level", True, "a text in quotes"),
+        ("facility", "post", "a syslog facility"),
+        ("address", "mx", "a list of addresses"),
+        ("address", "", "a list of addresses"),
+        ("smtp protocol", "http", "one of smtp, lmtp"),
+        ("hostname", "a b", "a host name"),
+        ("hostname", "-a", "a host name"),
+        ("ident or nothing", "a b", "a program's name"),
+        ("line ends", "pass", "one of reject, normalise"),
+        ("stray line ends", "keep", "one of pass, normalise, reject"),
+        ("networks", "10.0.0.0/8", "a list of networks"),
+        ("networks", ["localhost"], "a list of networks"),
+        ("expressions", ["("], "regular expressions"),
+        ("words", ["virus"], "one of malware"),
+    ],
+)
+def test_what_is_not(form: str, value: object, expected: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        FORMS[form](value)
+    assert expected in str(caught.value)
+
+
+def test_one_of() -> None:
+    assert one_of("a", ["a", "b"]) == "a"
+    for wrong in ("c", 1, ["a"], None):
+        with pytest.raises(ValueError, match="one of a, b"):
+            one_of(wrong, ["a", "b"])
+
+
+def test_did_you_mean() -> None:
+    assert did_you_mean("replce", ["replace", "pass"]) == " (did you mean replace?)"
+    assert did_you_mean("xyz", ["replace", "pass"]) == ""
+    assert did_you_mean("replace" * 100, ["replace"]) == ""
+    assert did_you_mean(3, ["replace"]) == ""
