@@ -7,21 +7,22 @@ as the specification says is shown by tests against the real program
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from lazaretto.engines.base import ScanContext
 from lazaretto.mime.source import Source
 from lazaretto.model import Item
+from listening import HANG_UP, SILENCE, Conversation, Double
 
-HANG_UP = b"(hang up)"
-SILENCE = b"(silence)"
+__all__ = ["HANG_UP", "SILENCE", "ClamdDouble", "context", "failing_call", "item_in_file", "item_of"]
 
 
 def item_of(data: bytes, **fields: Any) -> Item:
@@ -47,10 +48,31 @@ def context(seconds: float = 10.0) -> ScanContext:
     return ScanContext(time.monotonic() + seconds)
 
 
-class ClamdDouble:
+@contextmanager
+def failing_call(name: str, at: int) -> Iterator[list[str]]:
+    """os.`name` fails at its call number `at`, counted from 0, as on a full disk.  The list gets an entry for each call.
+
+    A close fails after it has closed, the others before they do anything.
+    """
+    real = getattr(os, name)
+    calls: list[str] = []
+
+    def call(*args: object, **named: object) -> object:
+        calls.append(name)
+        if len(calls) == at + 1:
+            if name == "close":
+                real(*args)
+            raise OSError(errno.ENOSPC, "the disk is full")
+        return real(*args, **named)
+
+    with mock.patch.object(os, name, call):
+        yield calls
+
+
+class ClamdDouble(Double):
     """A clamd in a thread, by docs/protocols/clamd.md: z-commands, sessions, INSTREAM, FILDES, a stream limit.
 
-    `twist(command, honest_reply)` may return other bytes, HANG_UP or SILENCE.
+    `twist(command, honest_reply)` may return other bytes; see Conversation.say.
     `commands`, `contents` and `connections` tell what was asked.
     """
 
@@ -60,91 +82,30 @@ class ClamdDouble:
         self.twist: Callable[[str, bytes], bytes] = lambda _command, honest: honest
         self.commands: list[str] = []
         self.contents: list[bytes] = []
-        self.connections = 0
-        self._open: set[socket.socket] = set()
-        if path is None:
-            self.listener = socket.create_server(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
-        else:
-            self.listener = socket.socket(socket.AF_UNIX)
-            self.listener.bind(str(path))
-            self.listener.listen(16)
-            self.address = f"unix:{path}"
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        super().__init__(path)
 
-    def close(self) -> None:
-        """Stop listening and hang up everywhere."""
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
-        self._thread.join(10)
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Close the connections, as an idle time-out or a restart does."""
-        for sock in list(self._open):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.add(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        try:
-            _Conversation(self, sock).run()
-        except OSError:
-            pass
-        finally:
-            self._open.discard(sock)
-            sock.close()
+    def serve(self, sock: socket.socket) -> None:
+        _Conversation(self, sock).run()
 
 
-class _Conversation:
+class _Conversation(Conversation):
     def __init__(self, clamd: ClamdDouble, sock: socket.socket) -> None:
+        super().__init__(clamd, sock)
         self.clamd = clamd
-        self.sock = sock
-        self.buffer = bytearray()
         self.fds: list[int] = []
         self.session = False
         self.number = 0
 
-    def more(self) -> None:
-        if self.sock.family == socket.AF_UNIX:
-            data, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
-            self.fds += fds
-        else:
-            data = self.sock.recv(65536)
-        if not data:
-            raise OSError("closed")
-        self.buffer += data
-
-    def take(self, n: int) -> bytes:
-        while len(self.buffer) < n:
-            self.more()
-        data = bytes(self.buffer[:n])
-        del self.buffer[:n]
+    def receive(self) -> bytes:
+        if self.sock.family != socket.AF_UNIX:
+            return super().receive()
+        data, fds, _, _ = socket.recv_fds(self.sock, 65536, 4)
+        self.fds += fds
         return data
-
-    def command(self) -> str:
-        while (stop := self.buffer.find(b"\0")) < 0:
-            self.more()
-        return self.take(stop + 1)[:-1].decode()
 
     def run(self) -> None:
         while True:
-            command = self.command()
+            command = self.line(b"\0")[:-1].decode()
             self.clamd.commands.append(command)
             if command == "zIDSESSION":
                 self.session = True
@@ -153,12 +114,8 @@ class _Conversation:
                 return
             self.number += 1
             honest, go_on = self.answer(command)
-            reply = self.clamd.twist(command, (b"%d: " % self.number if self.session else b"") + honest + b"\0")
-            if reply == HANG_UP:
-                return
-            if reply != SILENCE:
-                self.sock.sendall(reply)
-            if not (go_on and self.session) and reply != SILENCE:
+            self.say(self.clamd.twist(command, (b"%d: " % self.number if self.session else b"") + honest + b"\0"))
+            if not (go_on and self.session):
                 return
 
     def answer(self, command: str) -> tuple[bytes, bool]:

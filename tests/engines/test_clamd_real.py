@@ -130,7 +130,7 @@ def test_a_session_that_the_daemon_ended(clamd: RealClamd) -> None:
     for engine in engines:
         assert names(engine, b"x") == []
     for engine in engines:
-        (session,) = engine._kept.values()
+        (session,) = engine._daemons._kept.values()
         assert select.select([session.sock], [], [], 30)[0], "CommandReadTimeout is 1 s"
         assert names(engine, EICAR) == ["Test.Eicar.UNOFFICIAL"]
         engine.close()

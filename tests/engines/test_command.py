@@ -4,15 +4,17 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from doubles import context, item_in_file, item_of
 from eicar import EICAR
+from lazaretto.engines.base import ScanContext
 from lazaretto.engines.command import PRESETS, Command
 from lazaretto.errors import ConfigError, EngineError
-from lazaretto.model import Finding, Kind, Reason
+from lazaretto.model import Finding, Item, Kind, Reason
 from peers import RealClamd, require
 
 SH = "/bin/sh"
@@ -179,7 +181,11 @@ def test_wants_and_close() -> None:
     engine = shell("exit 0")
     assert engine.wants(item_of(b"x"))
     assert not engine.wants(item_of(b"x", covered=True))
+    assert engine.wants(item_of(b"x", is_message=True))
     engine.close()
+    for engine in (shell("exit 0", reads_mail=False), Command.from_config("fpscan", {}), Command.from_config("f-prot", {})):
+        assert engine.wants(item_of(b"x", covered=True))
+        assert not engine.wants(item_of(b"x", is_message=True))
 
 
 @pytest.mark.parametrize(
@@ -192,6 +198,8 @@ def test_wants_and_close() -> None:
         ({"argv": ["scan", "{file}"], "stdin": True}, "argv: expected {file} among the arguments, or else stdin"),
         ({"argv": ["{file}"]}, "the program itself"),
         ({"argv": ["scan", "{file}"], "clean": [0, 1]}, "more than one of the lists"),
+        ({"argv": ["scan", "{file}"], "disinfected": [1]}, "more than one of the lists"),
+        ({"argv": ["scan", "{file}"], "file_mode": "0755"}, "file_mode: expected permissions"),
         ({"argv": ["scan", "{file}"], "infected": ["1"]}, "infected: expected a list of numbers"),
         ({"argv": ["scan", "{file}"], "found_pattern": "("}, "found_pattern: not a regular expression"),
         ({"argv": ["scan", "{file}"], "found_pattern": "(x)"}, "(?P<name>...)"),
@@ -222,6 +230,120 @@ def test_presets_are_valid_and_can_be_changed() -> None:
 def test_fpscan(output: str, status: int, names: list[str]) -> None:
     engine = Command.from_config("fpscan", {"argv": [SH, "-c", f'echo "{output}"; exit {status}', "s", "{file}"]})
     assert [finding.name for finding in engine.scan(item_of(b"x"), context())] == names
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((status, None) for status in (0, 8, 64, 72)),
+        *((status, Kind.MALWARE) for status in (1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 65, 129, 193)),
+        *((status, Kind.MALWARE) for status in (128, 136, 192, 200)),  # disinfected, they say, but nothing was changed
+    ],
+)
+def test_statuses_of_fpscan(status: int, kind: Kind | None) -> None:
+    engine = Command.from_config("fpscan", {"argv": [SH, "-c", f"exit {status}", "s", "{file}"]})
+    assert [finding.kind for finding in engine.scan(item_of(b"x"), context())] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("status", [4, 12, 16, 20, 32, 48, 68, 126, 127, 132, 144])
+def test_errors_of_fpscan(status: int) -> None:
+    engine = Command.from_config("fpscan", {"argv": [SH, "-c", f"exit {status}", "s", "{file}"]})
+    assert failure(engine).reason is Reason.DOWN
+
+
+def test_what_fpscan_could_not_scan_can_be_told() -> None:
+    options = {"argv": [SH, "-c", "exit 64", "s", "{file}"], "clean": [0], "limit": [8], "broken": [64, 72]}
+    (finding,) = Command.from_config("fpscan", options).scan(item_of(b"x"), context())
+    assert (finding.kind, finding.name) == (Kind.UNSCANNABLE, "command.broken")
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "names"),
+    [
+        (0, "", []),
+        (3, "/x/content  Infection: EICAR_Test_File", ["EICAR_Test_File"]),
+        (3, "/x/content->a.exe  Infection: W32/A.B@mm (exact)", ["W32/A.B@mm"]),
+        (3, "", ["f-prot.infected"]),
+        (6, "", ["f-prot.infected"]),
+        (8, "/x/content is a security risk named W32/Tool", ["W32/Tool"]),
+    ],
+)
+def test_f_prot(status: int, output: str, names: list[str]) -> None:
+    engine = Command.from_config("f-prot", {"argv": [SH, "-c", f'echo "{output}"; exit {status}', "s", "{file}"]})
+    assert [finding.name for finding in engine.scan(item_of(b"x"), context())] == names
+
+
+@pytest.mark.parametrize("status", [1, 2, 4, 5, 7])
+def test_errors_of_f_prot(status: int) -> None:
+    assert failure(Command.from_config("f-prot", {"argv": [SH, "-c", f"exit {status}", "s", "{file}"]})).reason is Reason.DOWN
+
+
+# -- disinfection
+
+
+def taking(kept: list[bytes]) -> ScanContext:
+    def cleaned(_item: Item, chunks: Iterable[bytes]) -> None:
+        kept.append(b"".join(chunks))
+
+    return ScanContext(time.monotonic() + 10, cleaned=cleaned)
+
+
+CURE = 'printf clean >"$1"; echo "x: A.B FOUND"; exit 6'
+
+
+def test_disinfected() -> None:
+    kept: list[bytes] = []
+    engine = shell(CURE, disinfected=[6, 7], found_pattern=r": (?P<name>\S+) FOUND$")
+    assert engine.scan(item_of(b"bad"), taking(kept)) == [Finding("av", Kind.DISINFECTED, "A.B")]
+    assert kept == [b"clean"]
+    assert shell(CURE, disinfected=[6]).scan(item_of(b"bad"), taking(kept)) == [Finding("av", Kind.DISINFECTED, "av.infected")]
+
+
+@pytest.mark.parametrize("script", ["exit 6", 'rm "$1"; exit 6', 'rm "$1"; ln -s /etc/passwd "$1"; exit 6', 'printf bad >"$1"; exit 6'])
+def test_disinfected_and_nothing_to_show_for_it_is_infected(script: str) -> None:
+    kept: list[bytes] = []
+    assert shell(script, disinfected=[6]).scan(item_of(b"bad"), taking(kept)) == [Finding("av", Kind.MALWARE, "av.infected")]
+    assert kept == []
+
+
+@pytest.mark.parametrize("option", ["stdin", "pass_descriptor"])
+def test_only_the_private_copy_can_be_disinfected(tmp_path: Path, option: str) -> None:
+    kept: list[bytes] = []
+    words = ["{file}"] if option == "pass_descriptor" else []
+    engine = Command.from_config("av", {"argv": [SH, "-c", "exit 6", "s", *words], option: True, "disinfected": [6]})
+    with item_in_file(tmp_path, b"bad") as item:
+        assert engine.scan(item, taking(kept)) == [Finding("av", Kind.MALWARE, "av.infected")]
+    assert kept == []
+
+
+def test_nobody_wants_it_disinfected() -> None:
+    assert shell(CURE, disinfected=[6]).scan(item_of(b"bad"), context()) == [Finding("av", Kind.MALWARE, "av.infected")]
+
+
+def test_another_status_leaves_what_was_written_where_it_is() -> None:
+    kept: list[bytes] = []
+    (finding,) = shell('printf clean >"$1"; exit 1', disinfected=[6]).scan(item_of(b"bad"), taking(kept))
+    assert finding.kind is Kind.MALWARE
+    assert kept == []
+
+
+@pytest.mark.parametrize("script", ['printf clean >"$1"; exit 0', 'rm "$1"'])
+def test_clean_but_changed_is_infected(script: str) -> None:
+    kept: list[bytes] = []
+    assert shell(script, disinfected=[6]).scan(item_of(b"bad"), taking(kept)) == [Finding("av", Kind.MALWARE, "av.infected")]
+    assert kept == []
+    assert shell(script).scan(item_of(b"bad"), taking(kept)) == []  # a program that knows of no disinfection: an accident
+
+
+def test_the_file_may_be_shared_with_a_group(tmp_path: Path) -> None:
+    engine = shell(
+        'stat -c "MODE %a %g" "$1"; exit 1',
+        temp_dir=str(tmp_path),
+        file_mode="0640",
+        file_group=str(os.getgid()),
+        found_pattern="MODE (?P<name>.*)",
+    )
+    assert [finding.name for finding in engine.scan(item_of(b"x"), context())] == [f"640 {os.getgid()}"]
 
 
 def test_real_clamdscan(tmp_path: Path) -> None:

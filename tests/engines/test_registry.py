@@ -30,6 +30,10 @@ EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
         ("clamd:host", EngineSpec("clamd", "clamd", {"addresses": ["host:3310"]})),
         ("command:clamscan", EngineSpec("command", "clamscan", {})),
         ("attachments", EngineSpec("attachments", "attachments", {})),
+        ("fpscand", EngineSpec("fpscand", "fpscand", {})),
+        ("fpscand:127.0.0.1:10200", EngineSpec("fpscand", "fpscand", {"addresses": ["127.0.0.1:10200"]})),
+        ("fpscand:unix:/run/f", EngineSpec("fpscand", "fpscand", {"addresses": ["unix:/run/f"]})),
+        ("fprotd:host:10201", EngineSpec("fprotd", "fprotd", {"addresses": ["host:10201"]})),
     ],
 )
 def test_specifications(text: str, spec: EngineSpec) -> None:
@@ -39,7 +43,7 @@ def test_specifications(text: str, spec: EngineSpec) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown engine ''; known are attachments, clamd, command, yara"),
+        ("", "unknown engine ''; known are attachments, clamd, command, fprotd, fpscand, lists, yara"),
         ("avast", "unknown engine 'avast'"),
         ("avast:x", "unknown engine 'avast'"),
         ("yara:", "expected yara or yara:PATH"),
@@ -50,7 +54,7 @@ def test_specifications(text: str, spec: EngineSpec) -> None:
         ("command", "expected command:NAME"),
         ("command:", "expected command:NAME"),
         ("attachments:x", "takes no argument"),
-        ("fpscand:127.0.0.1:10200", "fpscand is not available yet"),
+        ("fpscand:", "expected fpscand:HOST:PORT"),
         ("icap://host/avscan", "icap is not available yet"),
     ],
 )

@@ -100,7 +100,7 @@ class Attachments:
 
     def wants(self, item: Item) -> bool:
         """Everything that somebody might save or open."""
-        return not item.is_message and (self.check_inside_archives or not _inside_archive(item))
+        return not item.is_message and (self.check_inside_archives or not inside_archive(item))
 
     def scan(self, item: Item, ctx: ScanContext) -> Iterator[Finding]:  # noqa: ARG002 - part of the contract
         """Facts about one item, each named once.
@@ -142,7 +142,8 @@ class Attachments:
         return item.media_type in _PROGRAM_LABELS and item.type in TYPES and TYPES[item.type].group in _NO_PROGRAMS
 
 
-def _inside_archive(item: Item) -> bool:
+def inside_archive(item: Item) -> bool:
+    """Did it come out of a container, so that no client shows it as an attachment?"""
     if item.trail == item.names[:1]:  # a file that was given to us as it is
         return False
     return not all(map(_WITHIN_MESSAGE.fullmatch, item.trail))

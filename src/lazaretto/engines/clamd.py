@@ -15,7 +15,7 @@ Errors:  EngineError DOWN (no connection, closed without answer, an error reply)
          TIMEOUT, LIMIT.  Only FOUND is a detection.
 BUGS:    clamd answers OK for what exceeds its MaxFileSize or MaxScanSize, unless
          AlertExceedsMax is on.  Keep stream_max_bytes at or below MaxFileSize.
-See:     clamd_connection.py, wire/clamd.py, docs/engines.md, docs/protocols/clamd.md
+See:     connection.py, clamd_connection.py, wire/clamd.py, docs/engines.md, docs/protocols/clamd.md
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 from lazaretto.engines import descriptor
 from lazaretto.engines.base import EngineInfo, ScanContext
-from lazaretto.engines.clamd_connection import Address, Connection, NoAnswerError, ask_version, parse_address
+from lazaretto.engines.clamd_connection import Connection, ask_version, parse_address
+from lazaretto.engines.connection import Address, Daemons, NoAnswerError, RefusedError
 from lazaretto.engines.options import Options
 from lazaretto.errors import ConfigError, EngineError, RemoteProtocolError
 from lazaretto.limits import MIB
 from lazaretto.model import Finding, Item, Kind, Reason
-from lazaretto.wire.clamd import Client, Reply, ReplyKind, State, unscannable
+from lazaretto.wire.clamd import Client, Reply, ReplyKind, unscannable
 
-RETRY_DEAD_S = 30.0  # how long an address that failed is asked last; about one restart of clamd with a full database
 _CHUNK = 1 << 18
 _SMALL = 1 << 16  # content up to this size is joined into one write
 
@@ -92,13 +92,9 @@ class Clamd:
     ) -> None:
         self.name = name
         self.required = required
-        self._addresses = addresses
+        self._daemons = Daemons(addresses, Connection, connect_timeout_s, clock)
         self._pass = pass_descriptors
         self._max = stream_max_bytes
-        self._connect_timeout_s = connect_timeout_s
-        self._clock = clock
-        self._kept: dict[Address, Connection] = {}
-        self._dead: dict[Address, float] = {}  # until when it is asked last
         self._no_fildes: set[Address] = set()
 
     @classmethod
@@ -131,35 +127,13 @@ class Clamd:
         """At most one finding: clamd stops at the first."""
         if item.content.size + len(_opening(item)) > self._max:
             raise EngineError(Reason.LIMIT, f"{item.content.size} bytes, stream_max_bytes is {self._max}")
-        failures = []
-        for address in self._order():
-            try:
-                reply = self._scan_at(address, item, ctx.deadline)
-            except (NoAnswerError, RemoteProtocolError) as e:
-                failures.append(f"{address}: {e}")
-                self._bury(address)
-            except TimeoutError:
-                self._bury(address)
-                if time.monotonic() >= ctx.deadline:
-                    raise EngineError(Reason.TIMEOUT, f"{address}: no answer in time") from None
-                failures.append(f"{address}: no connection in {self._connect_timeout_s:g} s")
-            except OSError as e:
-                failures.append(f"{address}: {e.strerror or e}")
-                self._bury(address)
-            else:
-                self._dead.pop(address, None)
-                if reply.kind in (ReplyKind.CLEAN, ReplyKind.FOUND):
-                    return _findings(self.name, reply)
-                if reply.reason is not Reason.DOWN:
-                    raise EngineError(reply.reason or Reason.DOWN, f"{address}: {reply.text}")
-                failures.append(f"{address}: {reply.text}")
-        raise EngineError(Reason.TIMEOUT if time.monotonic() >= ctx.deadline else Reason.DOWN, "; ".join(failures))
+        return self._daemons.first(lambda address: self._answer(address, item, ctx.deadline), ctx.deadline)
 
     def info(self, timeout_s: float) -> EngineInfo:
         """The version of the first daemon that answers; who does not is in the detail."""
         deadline = time.monotonic() + timeout_s
         silent = []
-        for address in self._addresses:
+        for address in self._daemons.addresses:
             try:
                 text = ask_version(address, deadline)
             except (OSError, NoAnswerError, RemoteProtocolError) as e:
@@ -171,17 +145,15 @@ class Clamd:
 
     def close(self) -> None:
         """Hang up everywhere."""
-        for connection in self._kept.values():
-            connection.close()
-        self._kept.clear()
+        self._daemons.close()
 
-    def _order(self) -> list[Address]:
-        """As configured, but who failed lately last: never nobody."""
-        now = self._clock()
-        return sorted(self._addresses, key=lambda address: self._dead.get(address, 0.0) > now)
-
-    def _bury(self, address: Address) -> None:
-        self._dead[address] = self._clock() + RETRY_DEAD_S
+    def _answer(self, address: Address, item: Item, deadline: float) -> list[Finding]:
+        reply = self._scan_at(address, item, deadline)
+        if reply.kind in (ReplyKind.CLEAN, ReplyKind.FOUND):
+            return _findings(self.name, reply)
+        if reply.reason not in (Reason.DOWN, None):
+            raise EngineError(reply.reason, f"{address}: {reply.text}")
+        raise RefusedError(reply.text)
 
     def _scan_at(self, address: Address, item: Item, deadline: float) -> Reply:
         fd = None
@@ -189,42 +161,14 @@ class Clamd:
             fd = descriptor.reopen(item.content)
         if fd is not None:
             try:
-                reply = self._ask(address, lambda c: c.ask_fildes(fd, deadline), deadline)
+                reply = self._daemons.ask(address, lambda c: c.ask_fildes(fd, deadline), deadline)
             finally:
                 os.close(fd)
             if reply.reason is not Reason.DOWN:
                 return reply
             # AppArmor or SELinux may forbid clamd what we passed: then it gets the bytes, now and from now on.
-            reply = self._ask(address, lambda c: c.ask(_stream(c.client, item), deadline), deadline)
+            reply = self._daemons.ask(address, lambda c: c.ask(_stream(c.client, item), deadline), deadline)
             if reply.kind is not ReplyKind.ERROR:
                 self._no_fildes.add(address)
             return reply
-        return self._ask(address, lambda c: c.ask(_stream(c.client, item), deadline), deadline)
-
-    def _ask(self, address: Address, question: Callable[[Connection], Reply], deadline: float) -> Reply:
-        """Put `question` to a kept session if it is good, else to a new one."""
-        kept = self._kept.pop(address, None)
-        if kept is not None:
-            if kept.usable():
-                try:
-                    return self._put(address, kept, question)
-                except NoAnswerError:
-                    pass  # closed between our look and our question
-            else:
-                kept.close()
-        connection = Connection(address, min(deadline, time.monotonic() + self._connect_timeout_s))
-        return self._put(address, connection, question)
-
-    def _put(self, address: Address, connection: Connection, question: Callable[[Connection], Reply]) -> Reply:
-        """A connection is kept only after a whole answer in an orderly state."""
-        kept = False
-        try:
-            reply = question(connection)
-            # An error may leave clamd about to hang up; a new connection is cheap.
-            kept = reply.kind is not ReplyKind.ERROR and connection.client.state is State.IDLE
-            if kept:
-                self._kept[address] = connection
-            return reply
-        finally:
-            if not kept:
-                connection.close()
+        return self._daemons.ask(address, lambda c: c.ask(_stream(c.client, item), deadline), deadline)

@@ -4,6 +4,7 @@ The program gets the content as a file (a path in its arguments, {file}) or on
 standard input, and answers by its exit status; a pattern may take the name of
 what it found from its output.  There is no shell, and nothing that a mail says
 (names, types) reaches the arguments: the file is always called "content".
+A program may also disinfect that file, and say so by its status.
 
 Limits:  ctx.deadline: then the whole process group is killed.  max_output_bytes
          of output are read for the pattern, more is thrown away.
@@ -21,7 +22,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from lazaretto.engines import descriptor
+from lazaretto.engines import descriptor, handover
 from lazaretto.engines.base import EngineInfo, ScanContext
 from lazaretto.engines.options import Options
 from lazaretto.errors import EngineError
@@ -29,6 +30,18 @@ from lazaretto.model import Finding, Item, Kind, Reason
 
 if TYPE_CHECKING:
     from subprocess import Popen
+
+# F-PROT 6: the status is a bit field.  1 infected, 2 suspicious, 128 disinfected; 4, 16, 32 are errors.  8 (skipped something)
+# and 64 (could not scan something) its maker calls clean as far as known: what is in containers comes to it from us, too.
+_FPSCAN: dict[str, object] = {
+    "argv": ["fpscan", "--report", "--mount", "--adware", "{file}"],
+    "clean": [0, 8, 64, 72],
+    "infected": [status for status in range(256) if status & 3 and status not in (126, 127)],  # those are of a shell: not started
+    "disinfected": [128, 136, 192, 200],
+    "reads_mail": False,
+    "found_pattern": r"^\[Found[^\]]*\]\s+<(?P<name>[^>\s(]+)",
+    "version_argv": ["fpscan", "--version"],
+}
 
 # Scanners whose command line and statuses are documented: `--engine command:clamscan` needs no configuration.
 PRESETS: dict[str, dict[str, object]] = {
@@ -42,14 +55,15 @@ PRESETS: dict[str, dict[str, object]] = {
         "found_pattern": r": (?P<name>\S+) FOUND$",
         "version_argv": ["clamdscan", "--version"],
     },
-    # Its status is a bit field: 1 infected, 2 suspicious, 8 skipped something, 64 could not scan something; 4, 16, 32 are errors.
-    "fpscan": {
-        "argv": ["fpscan", "--report", "--mount", "--adware", "{file}"],
-        "infected": [status for status in range(256) if status & 3],
-        "limit": [8],
-        "broken": [64, 72],
-        "found_pattern": r"^\[Found[^\]]*\]\s+<(?P<name>[^>\s]+)",
-        "version_argv": ["fpscan", "--version"],
+    "fpscan": _FPSCAN,
+    "fpscan-disinfect": {**_FPSCAN, "argv": ["fpscan", "--disinfect", "--mount", "--adware", "{file}"]},
+    # F-PROT 4: 3 infected, 6 removed, 8 suspicious; 1 error, 2 self-test failed, 5 abnormal end, 7 out of memory.
+    "f-prot": {
+        "argv": ["f-prot", "-ai", "-archive", "-dumb", "{file}"],
+        "infected": [3, 8],
+        "disinfected": [6],
+        "reads_mail": False,
+        "found_pattern": r"(?:Infection: |security risk named )(?P<name>\S+)",
     },
 }
 
@@ -72,12 +86,14 @@ class Command:
         required: bool = True,
         stdin: bool = False,
         pass_descriptor: bool = False,
+        reads_mail: bool = True,
         clean: tuple[int, ...] = (0,),
         infected: tuple[int, ...] = (1,),
+        disinfected: tuple[int, ...] = (),
         unscannable: Mapping[int, Reason] | None = None,
         found_pattern: re.Pattern[str] | None = None,
         max_output_bytes: int = 1 << 16,
-        temp_dir: str = "",
+        place: handover.Place = handover.PRIVATE,
         version_argv: tuple[str, ...] = (),
     ) -> None:
         self.name = name
@@ -85,18 +101,20 @@ class Command:
         self._argv = argv
         self._stdin = stdin
         self._pass = pass_descriptor
+        self._reads_mail = reads_mail
         self._clean = clean
         self._infected = infected
+        self._disinfected = disinfected
         self._unscannable = unscannable or {}
         self._pattern = found_pattern
         self._max_output = max_output_bytes
-        self._temp_dir = temp_dir or None
+        self._place = place
         self._version_argv = version_argv
 
     @classmethod
     def from_config(cls, name: str, table: Mapping[str, object]) -> Command:
-        """Options: argv, required, stdin, pass_descriptor, clean, infected, encrypted, limit, broken, found_pattern,
-        max_output_bytes, temp_dir, version_argv.
+        """Options: argv, required, stdin, pass_descriptor, reads_mail, clean, infected, disinfected, encrypted, limit, broken,
+        found_pattern, max_output_bytes, temp_dir, file_mode, file_group, version_argv.
 
         What the table leaves out comes from the preset of that name, if there is one.
         """
@@ -120,47 +138,49 @@ class Command:
             if pattern.groups and "name" not in pattern.groupindex:
                 raise options.error("found_pattern", "the group that holds the name must be called so: (?P<name>...)")
         clean, infected = options.numbers("clean", (0,)), options.numbers("infected", (1,))
+        disinfected = options.numbers("disinfected", ())
         unscannable = {
             status: reason for reason in (Reason.ENCRYPTED, Reason.LIMIT, Reason.BROKEN) for status in options.numbers(reason.value, ())
         }
-        listed = [*clean, *infected, *unscannable]
+        listed = [*clean, *infected, *disinfected, *unscannable]
         if len(set(listed)) < len(listed):
-            raise options.error("clean", "a status is in more than one of the lists clean, infected, encrypted, limit, broken")
+            raise options.error("clean", "a status is in more than one of the lists clean, infected, disinfected, encrypted, limit, broken")
         engine = cls(
             name,
             argv,
             required=options.flag("required", True),
             stdin=stdin,
             pass_descriptor=pass_descriptor,
+            reads_mail=options.flag("reads_mail", True),
             clean=clean,
             infected=infected,
+            disinfected=disinfected,
             unscannable=unscannable,
             found_pattern=pattern,
             max_output_bytes=options.integer("max_output_bytes", 1 << 16, 1),
-            temp_dir=options.text("temp_dir"),
+            place=handover.place(options),
             version_argv=options.texts("version_argv"),
         )
         options.done()
         return engine
 
     def wants(self, item: Item) -> bool:
-        """All but what the raw message showed it already."""
-        return not item.covered
+        """All but what the raw message showed it already; if it does not know mail, all but the raw message."""
+        return not item.covered if self._reads_mail else not item.is_message
 
     def scan(self, item: Item, ctx: ScanContext) -> list[Finding]:
         """One finding for each name that the pattern finds, or one for the status."""
-        import tempfile
-
         path = descriptor.path_of(item.content) if self._pass or self._stdin else None
         if path is not None:
-            output = self._run_on(path, item.content.fd, ctx.deadline)
-        else:
-            with tempfile.TemporaryDirectory(prefix="lazaretto-", dir=self._temp_dir) as directory:  # mode 0700
-                path = os.path.join(directory, "content")
-                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                    file.writelines(item.content.chunks())
-                output = self._run_on(path, None, ctx.deadline)
-        return self._judge(output)
+            return self._judge(self._run_on(path, item.content.fd, ctx.deadline))
+        with handover.copied(item.content, self._place) as path:
+            output = self._run_on(path, None, ctx.deadline)
+            changed = self._disinfected and output.status in self._clean and handover.is_changed(path, item.content)
+            if output.status not in self._disinfected and not changed:
+                return self._judge(output)
+            # What was disinfected and cannot be had is infected, and so is what is clean now and was not before.
+            kind = Kind.DISINFECTED if not changed and handover.take_back(path, item, ctx) else Kind.MALWARE
+            return [Finding(self.name, kind, name) for name in self._names(output)]
 
     def info(self, timeout_s: float) -> EngineInfo:
         """The first line of what version_argv prints; without it, whether the program is there."""
@@ -184,12 +204,19 @@ class Command:
     def close(self) -> None:
         """Nothing is kept."""
 
-    def _judge(self, output: _Output) -> list[Finding]:
+    def _named(self, output: _Output) -> list[str]:
+        """What the pattern finds: each once, printable, not too many."""
         names = [m.groupdict().get("name") or m[0] for m in self._pattern.finditer(output.text)] if self._pattern else []
-        names = ["".join(c if c.isprintable() else "?" for c in name)[:200] for name in dict.fromkeys(names) if name]
+        return ["".join(c if c.isprintable() else "?" for c in name)[:200] for name in dict.fromkeys(names) if name][:20]
+
+    def _names(self, output: _Output) -> list[str]:
+        return self._named(output) or [f"{self.name}.infected"]
+
+    def _judge(self, output: _Output) -> list[Finding]:
         reason = self._unscannable.get(output.status)
-        if output.status in self._infected or (names and (output.status in self._clean or reason)):
-            return [Finding(self.name, Kind.MALWARE, name) for name in names[:20] or [f"{self.name}.infected"]]
+        found = output.status in self._infected or output.status in self._disinfected
+        if found or ((output.status in self._clean or reason) and self._named(output)):
+            return [Finding(self.name, Kind.MALWARE, name) for name in self._names(output)]
         if output.status in self._clean:
             return []
         if reason:

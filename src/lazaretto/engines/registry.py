@@ -25,9 +25,12 @@ ENGINES = {
     "attachments": ("lazaretto.engines.attachments", "Attachments"),
     "clamd": ("lazaretto.engines.clamd", "Clamd"),
     "command": ("lazaretto.engines.command", "Command"),
+    "fpscand": ("lazaretto.engines.fpscand", "Fpscand"),
+    "fprotd": ("lazaretto.engines.fprotd", "Fprotd"),
+    "lists": ("lazaretto.engines.lists", "Lists"),
     "yara": ("lazaretto.engines.yara", "Yara"),
 }
-PLANNED = ("fpscand", "icap")
+PLANNED = ("icap",)
 ENTRY_POINTS = "lazaretto.engines"
 
 # Where packages put clamd's socket: Debian, Debian's old path, Fedora, Arch, Alpine, FreeBSD, ClamAV's own example.
@@ -57,9 +60,9 @@ def kinds() -> tuple[str, ...]:
 def parse_spec(text: str) -> EngineSpec:
     """What `--engine` takes.
 
-    yara, yara:PATH (own rules and those), clamd:unix:PATH, clamd:HOST[:PORT],
-    command:NAME (of the configuration, or of a preset), and the kind alone for
-    engines that need no option.
+    yara, yara:PATH (own rules and those), clamd:unix:PATH, clamd:HOST[:PORT], fpscand
+    and fprotd with or without :HOST:PORT (fpscand also :unix:PATH), command:NAME (of the
+    configuration, or of a preset), and the kind alone for engines that need no option.
     """
     kind, colon, rest = text.partition(":")
     if kind in PLANNED:
@@ -74,6 +77,10 @@ def parse_spec(text: str) -> EngineSpec:
         if not rest:
             raise ConfigError(f"--engine {text}: expected clamd:unix:PATH or clamd:HOST:PORT")
         return EngineSpec(kind, kind, {"addresses": [str(parse_address(rest))]})
+    if kind in ("fpscand", "fprotd") and colon:
+        if not rest:
+            raise ConfigError(f"--engine {text}: expected {kind}:HOST:PORT, or {kind} alone for its usual address")
+        return EngineSpec(kind, kind, {"addresses": [rest]})
     if kind == "command":
         if not rest:
             raise ConfigError(f"--engine {text}: expected command:NAME")
