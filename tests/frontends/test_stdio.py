@@ -22,6 +22,7 @@ from lazaretto.mime.source import Source
 from lazaretto.model import Envelope, Report
 from lazaretto.policy.rules import Policy
 from lazaretto.scan.job import Scanner
+from lazaretto.store.spool import Spool
 
 CLEAN = wrappings.single(b"Content-Type: text/plain\r\n", b"hello\r\n")
 INFECTED = wrappings.attach(EICAR, "a.txt")
@@ -459,7 +460,7 @@ class Failing(Scanner):
         super().__init__(Policy(), (), scanners.template)
         self.error = error
 
-    def scan(self, source: Source, envelope: Envelope = Envelope(), *, dry_run: bool = False) -> Report:
+    def scan(self, source: Source, envelope: Envelope = Envelope(), *, dry_run: bool = False, spool: Spool | None = None) -> Report:
         raise self.error
 
 
@@ -480,12 +481,13 @@ class Failing(Scanner):
 )
 def test_a_bug_keeps_the_message_with_its_owner(error: BaseException, words: str, tmp_path: Path) -> None:
     (tmp_path / "mail").write_bytes(CLEAN)
-    said: list[str] = []
+    said: list[tuple[str, int]] = []
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)]
     with (tmp_path / "mail").open("rb") as mail, (tmp_path / "out").open("wb") as out:
-        assert stdio.run(Failing(error), Envelope(), said.append, mail.fileno(), out.fileno()) == 75
+        assert stdio.run(Failing(error), Envelope(), lambda text, level: said.append((text, level)), mail.fileno(), out.fileno()) == 75
     assert (tmp_path / "out").read_bytes() == b""
-    (line,) = said
+    ((line, level),) = said
+    assert level == 3
     assert line.startswith("lazaretto: outcome=deferred rule=system error=")
     assert line.isprintable()
     assert words in line

@@ -23,7 +23,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
-from lazaretto.errors import EX_OK, EX_TEMPFAIL, LazarettoError, LimitExceeded
+from lazaretto.errors import EX_OK, EX_TEMPFAIL
 from lazaretto.mime.edits import render
 from lazaretto.mime.source import CHUNK
 from lazaretto.model import Disposition, Envelope
@@ -32,9 +32,10 @@ from lazaretto.scan import report as reporting
 from lazaretto.scan.job import Scanner
 from lazaretto.store.spool import Spool
 
-Log = Callable[[str], None]
+Log = Callable[[str, int], None]  # the final line, its level in syslog
 
 
+LOG_ERR = 3
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -61,19 +62,10 @@ def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: 
         return _filter(scanner, envelope, log, stdin, stdout)
     except Interrupted as signalled:
         return _failed(log, f"stopped by {signalled}")
-    except LimitExceeded as error:
-        return _failed(log, f"{error}; raise it in [limits] if such mail is wanted")
-    except (OSError, LazarettoError) as error:
-        return _failed(log, str(error))
-    except MemoryError:
-        return _failed(log, "out of memory")
     except BaseException as error:  # noqa: BLE001 - the one catch of the job: a bug keeps the message with its owner
-        import traceback
+        from lazaretto.frontends import failure
 
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return _failed(
-            log, f"internal error, please report: {type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})"
-        )
+        return _failed(log, failure.reason(error))
     finally:
         for number, handler in before.items():
             if signal.getsignal(number) is not _deaf:  # once asked to stop, we stop, with our own exit status
@@ -81,7 +73,7 @@ def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: 
 
 
 def _failed(log: Log, reason: str) -> int:
-    log(reporting.failure_line(reason))
+    log(reporting.failure_line(reason), LOG_ERR)
     return EX_TEMPFAIL
 
 
@@ -89,12 +81,12 @@ def _filter(scanner: Scanner, envelope: Envelope, log: Log, stdin: int, stdout: 
     os.fstat(stdout)  # if it is closed, the next file that we open would get its number
     with Spool(scanner.spool_directory, scanner.limits.spool_memory_bytes) as spool:
         source = spool.take(_read(stdin), scanner.limits.max_message_bytes)
-        report = scanner.scan(source, envelope)
+        report = scanner.scan(source, envelope, spool=spool)
         verdict = report.verdict
         if verdict.disposition is Disposition.ACCEPT:
             _write(stdout, render(source, report.edits))
         # After the write: the line says what was done, not what was meant.
-        log(reporting.final_line(report, envelope))
+        log(reporting.final_line(report, envelope), reporting.severity(report))
         return OUTCOMES[verdict.disposition].exit_status if verdict.disposition is not Disposition.ACCEPT else EX_OK
 
 

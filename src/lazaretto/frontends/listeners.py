@@ -1,0 +1,138 @@
+"""Listening sockets: TCP and UNIX, bound safely and cleared away.
+
+    127.0.0.1:11200    [::1]:11200    unix:/run/lazaretto/scan.sock
+
+A UNIX socket gets its permissions before anybody can connect. One that is left over
+from a crash is replaced if nobody answers there; whatever else has the name stays. Of a host
+name the first address is taken.
+
+Errors:  ConfigError for an address that is none; OSError that names the address.
+See:     unix(7), tcp(7); docs/protocols/scan-server.md
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterable
+
+from lazaretto.errors import ConfigError
+
+BACKLOG = 1024  # connections that the kernel keeps for us; more wait in connect(), or fail if that does not block
+
+
+class Listener:
+    """One listening socket, not blocking.  `shared`: other machines may reach it."""
+
+    __slots__ = ("_identity", "_owner", "address", "shared", "sock")
+
+    def __init__(self, address: str, mode: int = 0o660) -> None:
+        self.address = address
+        self._owner = os.getpid()
+        self._identity: tuple[int, int] | None = None
+        self.shared = False
+        try:
+            self.sock = self._bound(mode)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}") from error
+        self.sock.setblocking(False)
+
+    def close(self) -> None:
+        """Stop listening; the name of a UNIX socket goes if it is still ours, and not in a forked child."""
+        if self._identity is not None and self._owner == os.getpid():
+            path = self.address.removeprefix("unix:")
+            identity, self._identity = self._identity, None  # once: then the number may be another's
+            try:
+                status = os.lstat(path)
+                if (status.st_dev, status.st_ino) == identity:
+                    os.unlink(path)
+            except OSError:
+                pass  # it is gone already, or its directory is not ours any more
+        self.sock.close()
+
+    def _bound(self, mode: int) -> socket.socket:
+        if self.address.startswith("unix:"):
+            return self._bound_unix(self.address.removeprefix("unix:"), mode)
+        host, port = split(self.address)
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for TIME_WAIT
+            sock.bind(where)
+            sock.listen(BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        self.shared = not (str(where[0]).startswith("127.") or where[0] == "::1")
+        return sock
+
+    def _bound_unix(self, path: str, mode: int) -> socket.socket:
+        if not path.startswith("/") or len(os.fsencode(path)) > 107:  # sun_path
+            raise ConfigError(f"server.listen: expected unix:/absolute/path of at most 107 bytes, not {self.address!r}")
+        _remove_stale(path)
+        sock = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o777 & ~mode)
+        try:
+            sock.bind(path)
+            status = os.lstat(path)
+            self._identity = status.st_dev, status.st_ino
+            sock.listen(BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            os.umask(before)
+        return sock
+
+
+def split(address: str) -> tuple[str, int]:
+    """Host and port of "HOST:PORT" or "[IPv6]:PORT"; ConfigError for anything else."""
+    host, colon, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        colon = ""
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) < 65536:
+        raise ConfigError(f"server.listen: expected HOST:PORT, [IPv6]:PORT or unix:PATH, not {address!r}")
+    return host, int(port)
+
+
+def listen(addresses: Iterable[str], mode: int = 0o660) -> list[Listener]:
+    """A Listener for each address, or none and the error."""
+    made: list[Listener] = []
+    try:
+        made.extend(Listener(address, mode) for address in addresses)  # keeps those before the one that fails
+    except BaseException:
+        for listener in made:
+            listener.close()
+        raise
+    return made
+
+
+def peer_uid(sock: socket.socket) -> int | None:
+    """Who is at the other end of a UNIX socket; None where that is not known."""
+    if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    _, uid, _ = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)
+
+
+def _remove_stale(path: str) -> None:
+    """Unlink a socket at `path` where nobody answers.  OSError EADDRINUSE if somebody does, or if it is no socket."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise OSError(errno.EADDRINUSE, "there is a file of that name, and it is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        failed = probe.connect_ex(path)
+    if failed == errno.ENOENT:
+        return
+    if failed != errno.ECONNREFUSED:  # answered, or busy (EAGAIN), or not ours to ask
+        raise OSError(errno.EADDRINUSE, "somebody listens there")
+    os.unlink(path)
