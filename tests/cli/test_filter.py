@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from lazaretto.scan.job import Scanner
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(command, "log", lines.append)
+    monkeypatch.setattr(setup, "to_stderr", lambda text, level=6: lines.append(text))
     return lines
 
 
@@ -80,7 +79,7 @@ def test_a_wrong_option(said: list[str]) -> None:
 def test_what_goes_wrong_at_the_start(
     error: BaseException, status: int, rule: str, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> Scanner:
+    def fail(*_: object) -> Scanner:
         raise error
 
     monkeypatch.setattr(setup, "scanner", fail)
@@ -94,17 +93,3 @@ def test_engines_are_closed_whatever_happens(envelopes: list[Envelope], tmp_path
     monkeypatch.setattr(Scanner, "close", lambda self: closed.append(True))
     command.run(["--engine", "none", "--state-dir", str(tmp_path)])
     assert closed == [True]
-
-
-def test_the_log_is_one_write(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[bytes] = []
-    write = os.write
-
-    def noted(fd: int, data: bytes) -> int:
-        writes.append(data)
-        return write(fd, data)
-
-    monkeypatch.setattr(os, "write", noted)
-    command.log("gr\u00fc\u00df \udcff")
-    assert writes == ["gr\u00fc\u00df \\udcff\n".encode()]
-    assert capfd.readouterr().err == "gr\u00fc\u00df \\udcff\n"

@@ -71,6 +71,7 @@ def options(name: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, set[str
         ("explain", {"--json", "--diff"}),
         ("check-config", {"--quiet"}),
         ("engines", {"--json", "--timeout-s"}),
+        ("serve", {"--listen", "--pid-file", "--daemon"}),
     ],
 )
 def test_help_of_each_command(name: str, expected: set[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,15 +84,20 @@ def test_help_of_each_command(name: str, expected: set[str], capsys: pytest.Capt
         assert option in body
 
 
-def test_every_command_has_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in command.COMMANDS:
-        assert command.main([name, "-h"]) == 0
-        out, err = capsys.readouterr()
-        assert "--state-dir" in out
-        assert err == ""
+IN_RECIPES = {"filter", "client"}  # for those a wrong command line is a temporary failure: see their own tests
+CONFIGURED = set(command.COMMANDS) - {"client", "migrate"}
 
 
-@pytest.mark.parametrize("name", [name for name in command.COMMANDS if name != "filter"])
+@pytest.mark.parametrize("name", command.COMMANDS)
+def test_every_command_has_its_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command.main([name, "-h"]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("usage: lazaretto")
+    assert ("--state-dir" in out) is (name in CONFIGURED)
+    assert err == ""
+
+
+@pytest.mark.parametrize("name", sorted(set(command.COMMANDS) - IN_RECIPES))
 def test_a_wrong_command_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([name, "--no-such-option"]) == 64
     out, err = capsys.readouterr()
@@ -99,7 +105,7 @@ def test_a_wrong_command_line(name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "--no-such-option" in err or "required" in err
 
 
-@pytest.mark.parametrize("name", [name for name in command.COMMANDS if name != "filter"])
+@pytest.mark.parametrize("name", sorted(CONFIGURED - IN_RECIPES))
 def test_a_wrong_configuration(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.toml").write_text("[policy]\nmalware = 1\n")
     (tmp_path / "m.eml").write_bytes(b"Subject: x\n\nx\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from lazaretto.cli import setup
 from lazaretto.errors import ConfigError
+from lazaretto.policy.config import parse
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +143,41 @@ def test_scanner(tmp_path: Path) -> None:
     made = setup.scanner(options("--config", write(tmp_path / "a.toml"), "--engine", "none", "--state-dir", str(tmp_path)))
     assert [engine.name for engine in made.engines] == ["attachments"]
     assert made.host == os.uname().nodename
+
+
+def test_the_log_is_one_write(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+    write = os.write
+
+    def noted(fd: int, data: bytes) -> int:
+        writes.append(data)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", noted)
+    setup.to_stderr("gr\u00fc\u00df \udcff")
+    assert writes == ["gr\u00fc\u00df \\udcff\n".encode()]
+    assert capfd.readouterr().err == "gr\u00fc\u00df \\udcff\n"
+
+
+def test_without_syslog_lines_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    setup.log(parse())("one", 6)
+    assert capfd.readouterr().err == "one\n"
+
+
+def test_a_line_that_syslog_does_not_take_goes_to_standard_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = f"[log]\nsyslog = '{tmp_path}/log'\nlevel = 4\nident = 'scan-mail.pl'\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
+        syslogd.bind(f"{tmp_path}/log")
+        log = setup.log(parse([("f", text)]))
+        log("lazaretto: outcome=clean", 6)
+        assert capfd.readouterr().err == "lazaretto: outcome=clean\n"
+        log("lazaretto: outcome=deferred", 3)
+        line = syslogd.recv(1000)
+        assert line.startswith(b"<19>")
+        assert b" scan-mail.pl[%d]: outcome=deferred" % os.getpid() in line
+        assert capfd.readouterr().err == ""
+    log("lazaretto: outcome=cleaned", 4)
+    assert capfd.readouterr().err == "lazaretto: outcome=cleaned\n"
 
 
 def test_read_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,21 +5,12 @@ See:  frontends/stdio.py for what the exit status promises; README.md for recipe
 
 from __future__ import annotations
 
-import os
-
 from lazaretto.cli import setup
 from lazaretto.errors import EX_CONFIG, EX_TEMPFAIL, ConfigError
 from lazaretto.frontends import stdio
+from lazaretto.frontends.stdio import LOG_ERR
 from lazaretto.model import Envelope
 from lazaretto.scan.report import failure_line, line
-
-
-def log(text: str) -> None:
-    """One line on standard error, in one write.  Nobody loses mail because nobody listens there."""
-    try:
-        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
-    except OSError:
-        pass
 
 
 def run(args: list[str]) -> int:
@@ -29,7 +20,7 @@ def run(args: list[str]) -> int:
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> None:  # type: ignore[override]
             # A typing error in a recipe must neither bounce nor lose mail: temporary failure.
-            log(line({"outcome": "deferred", "rule": "command-line", "error": message}))
+            setup.to_stderr(line({"outcome": "deferred", "rule": "command-line", "error": message}), LOG_ERR)
             self.exit(EX_TEMPFAIL)
 
     parser = Parser(
@@ -48,12 +39,14 @@ def run(args: list[str]) -> int:
     options = parser.parse_args(args)
 
     try:
-        scanner = setup.scanner(options)
+        config = setup.config(options)
+        log = setup.log(config)
+        scanner = setup.scanner(options, config)
     except ConfigError as error:
-        log(line({"outcome": "deferred", "rule": "configuration", "error": str(error)}))
+        setup.to_stderr(line({"outcome": "deferred", "rule": "configuration", "error": str(error)}), LOG_ERR)
         return EX_CONFIG
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, the message stays with its owner
-        log(failure_line(f"cannot start: {type(error).__name__}: {error}"))
+        setup.to_stderr(failure_line(f"cannot start: {type(error).__name__}: {error}"), LOG_ERR)
         return EX_TEMPFAIL
     sender = options.sender.strip("<>").encode("utf-8", "surrogateescape") if options.sender is not None else None
     recipients = tuple(address.encode("utf-8", "surrogateescape") for address in options.recipient)

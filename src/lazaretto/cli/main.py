@@ -28,9 +28,12 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "filter": Command("lazaretto.cli.filter", "read a message on standard input, write a safe one on standard output"),
+    "client": Command("lazaretto.cli.client", "have the server filter a message from standard input: what a recipe needs, at little cost"),
+    "serve": Command("lazaretto.cli.serve", "scan for others: answer requests on TCP and UNIX sockets"),
     "scan": Command("lazaretto.cli.scan", "scan messages, mailboxes, directories and plain files"),
     "explain": Command("lazaretto.cli.explain", "show how a message is read, what was found, and why it was changed"),
     "check-config": Command("lazaretto.cli.check_config", "check the configuration and show every setting with its origin"),
+    "migrate": Command("lazaretto.cli.migrate", "write the configuration that an f-prot.conf stands for"),
     "engines": Command("lazaretto.cli.engines", "show which engines are configured, reachable, and how old their signatures are"),
 }
 

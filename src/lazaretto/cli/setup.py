@@ -12,6 +12,7 @@ See:     docs/policy.md, policy/config.py
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lazaretto.errors import EX_NOINPUT, ConfigError
@@ -34,11 +35,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         action="append",
         default=[],
-        help="engine to use, repeatable: yara, yara:RULES, clamd:unix:PATH, clamd:HOST:PORT, command:NAME, none; "
+        help="engine to use, repeatable: yara, yara:RULES, clamd:unix:PATH, clamd:HOST:PORT, fpscand:HOST:PORT, command:NAME, none; "
         "an engine named here must answer (default: those configured, else yara and a clamd at its usual socket)",
     )
     parser.add_argument(
-        "--state-dir", metavar="DIR", help="where quarantine and caches live (default: /var/lib/lazaretto or the user's state directory)"
+        "--state-dir",
+        metavar="DIR",
+        help="where copies and caches live (default: $LAZARETTO_STATE_DIR, else /var/lib/lazaretto, or the user's)",
     )
 
 
@@ -126,8 +129,33 @@ def state_directory(options: argparse.Namespace) -> str:
     return options.state_dir or default_state_dir(os.environ, os.geteuid())
 
 
-def scanner(options: argparse.Namespace) -> Scanner:
-    """A scanner as the command line and the configuration want it."""
+def scanner(options: argparse.Namespace, chosen: Config | None = None) -> Scanner:
+    """A scanner as the command line and the configuration (`chosen`, if it has been read) want it."""
     from lazaretto.scan import assemble
 
-    return assemble.scanner(config(options), options.engine, state_directory(options), os.uname().nodename)
+    return assemble.scanner(chosen or config(options), options.engine, state_directory(options), os.uname().nodename)
+
+
+def to_stderr(text: str, _level: int = 6) -> None:
+    """One line on standard error, in one write.  Nobody loses mail because nobody listens there."""
+    try:
+        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+    except OSError:
+        pass
+
+
+def log(config: Config) -> Callable[[str, int], None]:
+    """Where final lines go as [log] says: to syslog, or to standard error if there is none, or if syslog does not take it."""
+    address = str(config.settings["log.syslog"])
+    if not address:
+        return to_stderr
+    from lazaretto.frontends.syslog import Syslog
+
+    numbers = {name: int(str(config.settings[f"log.{name}"])) for name in ("facility", "level")}
+    syslog = Syslog(address, str(config.settings["log.ident"]), **numbers)
+
+    def send(text: str, level: int) -> None:
+        if not syslog.log(text.removeprefix("lazaretto: "), level):
+            to_stderr(text)
+
+    return send

@@ -1,0 +1,243 @@
+"""`scan-mail`, also called `scan-mail.pl`: the mail scanner of F-PROT, with its command line and its f-prot.conf.
+
+    scan-mail < message > safe message          for procmail, maildrop, Sieve
+    scan-mail -server, scan-mail -daemon        the same for many clients
+
+Everything that is configured becomes the text of a lazaretto.toml: first what the old mail
+scanner did by itself and what f-prot.conf says ($SCANMAIL_CONFIG, else /etc/f-prot.conf),
+then Lazaretto's own configuration where there is one (cli/setup.py), then the command
+line; what is later counts.  `lazaretto migrate` shows what becomes of f-prot.conf.
+
+$SENDER and $RECIPIENT, where the mail system sets them, are the envelope, for rules and the log.
+$LAZARETTO_STATE_DIR is where caches live, if not where `lazaretto` has them.
+
+Exit status of the filter: as of `lazaretto filter`, but 75 for a wrong command line or
+configuration, too: with any other, some mail system would bounce.  A server that cannot
+be started ends with 1.
+
+Errors:  none; a line on standard error.
+See:     docs/scan-mail.md; legacy/options.py, legacy/profile.py, frontends/stdio.py
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from lazaretto.cli import setup
+from lazaretto.errors import EX_OK, EX_TEMPFAIL, ConfigError
+from lazaretto.legacy import options
+from lazaretto.legacy.options import Invocation, UsageError
+from lazaretto.model import Envelope
+from lazaretto.scan.report import failure_line, line
+
+if TYPE_CHECKING:
+    from lazaretto.policy.config import Config
+    from lazaretto.scan.job import Scanner
+
+Log = Callable[[str, int], None]
+
+EX_FAILED = 1  # of a server that does not start
+LOG_ERR, LOG_WARNING = 3, 4
+FPROT_CONF = "/etc/f-prot.conf"
+_FIND_CLAMD_S = 0.5  # as in scan/assemble.py
+_PATHS = ("SCANMAIL_CONFIG", "LAZARETTO_CONFIG", "LAZARETTO_STATE_DIR")  # of the environment
+_TO_COME = {"milter": "milter", "postfix": "SMTP filter", "proxy": "SMTP proxy"}
+
+
+class Chosen(NamedTuple):
+    """What command line and files ask for."""
+
+    config: Config
+    specs: tuple[str, ...]  # engines, as --engine has them; (): as configured
+    log: Log
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line `argv` (default: sys.argv); the exit status."""
+    status = _run(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        os._exit(status)  # the process is ours, and the interpreter would take it down object by object
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        invocation = options.parse(arguments)
+    except UsageError as error:
+        _complain("command-line", f"{error}; -help shows what there is")
+        return EX_TEMPFAIL
+    if invocation.mode == "help":
+        return _help()
+    failed = EX_FAILED if invocation.mode == "server" else EX_TEMPFAIL
+    try:
+        if invocation.mode == "server":
+            return _serve(invocation)
+        if invocation.mode in _TO_COME:
+            return _refuse(invocation)
+        from lazaretto.frontends import stdio
+
+        chosen = choose(invocation)
+        _warn(invocation, chosen.log)
+        scanner = _scanner(chosen)
+    except ConfigError as error:
+        _complain("configuration", str(error))
+        return failed
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, the message stays with its owner
+        setup.to_stderr(failure_line(f"cannot start: {type(error).__name__}: {error}"))
+        return failed
+    try:
+        return stdio.run(scanner, _envelope(), chosen.log)
+    finally:
+        scanner.close()
+
+
+def _envelope() -> Envelope:
+    """What Postfix' local(8), qmail-command(8) and Dovecot's Sieve tell the programs that they start."""
+    sender, recipient = (os.environb.get(name) for name in (b"SENDER", b"RECIPIENT"))
+    return Envelope(sender, (recipient,) if recipient else ())
+
+
+def choose(invocation: Invocation, directory: str = "") -> Chosen:
+    """The configuration that counts.  `directory`: where relative names of the sanitizer's files begin, "": here.
+
+    ConfigError for what is wrong with it, or with the sanitizer's lines.
+    """
+    from lazaretto.legacy import fprot_conf, profile
+    from lazaretto.policy import config
+
+    named = os.environ.get("SCANMAIL_CONFIG")
+    path = named or FPROT_CONF
+    conf = fprot_conf.read(_fprot_conf(path, required=bool(named)), path, os.environ)
+    clamd = ""
+    if profile.scans_some(conf):  # only a table can say so, and the table has to have an address
+        from lazaretto.engines.registry import find_clamd
+
+        clamd = find_clamd(_FIND_CLAMD_S) or ""
+    texts = [(f"profile of {path}", profile.toml(conf, profile.prefix(os.path.abspath(sys.argv[0])), clamd))]
+    texts += setup.read_config(setup.config_path(None))
+    texts.append(("command line", _command_line(invocation)))
+    if invocation.sanitizer:
+        _check_sanitizer(invocation.sanitizer, directory)
+    chosen = config.parse(texts)
+    return Chosen(chosen, profile.specs(conf), setup.log(chosen))
+
+
+def _fprot_conf(path: str, *, required: bool) -> bytes:
+    from lazaretto.legacy.shell import MAX_BYTES
+
+    try:
+        return _read(path, MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not required:
+            return b""
+        raise ConfigError(f"cannot be read: {error.strerror}", path) from error
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path) from error
+
+
+def _command_line(invocation: Invocation) -> str:
+    """The options, as a lazaretto.toml would say it."""
+    lines = []
+    if invocation.backup != "off":
+        lines.append(f'backup.mode = "{invocation.backup}"')
+    if invocation.debug or invocation.verbose:
+        lines.append(f'log.level = "{"debug" if invocation.debug else "info"}"')
+    return "\n".join(lines)
+
+
+def _check_sanitizer(lines: tuple[str, ...], directory: str) -> None:
+    """ConfigError if the sanitizer would not take these lines."""
+    import time
+
+    from lazaretto.legacy import sanitizer_lines
+
+    def read(name: str) -> bytes:
+        return _read(os.path.join(directory, name), sanitizer_lines.MAX_BYTES + 1)
+
+    sanitizer_lines.parse(lines, read, time.time())
+
+
+def _read(path: str, most: int) -> bytes:
+    """The first `most` bytes of a plain file.  OSError; also for a pipe or a device, where our message might be."""
+    import errno
+    import stat
+
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", path)
+        return file.read(most)
+
+
+def _scanner(chosen: Chosen) -> Scanner:
+    from lazaretto.scan import assemble
+    from lazaretto.store.quarantine import default_state_dir
+
+    state = default_state_dir(os.environ, os.geteuid())
+    return assemble.scanner(chosen.config, chosen.specs, state, os.uname().nodename)
+
+
+def _warn(invocation: Invocation, log: Log) -> None:
+    """What was asked for and has no effect, a line for each."""
+    for warning in invocation.warnings:
+        log(line({"warning": warning}), LOG_WARNING)
+    if invocation.sanitizer:
+        log(line({"warning": "the sanitizer's lines on the command line were checked, but have no effect in this version"}), LOG_WARNING)
+
+
+def _serve(invocation: Invocation) -> int:
+    """Serve until told to stop; the exit status.  ConfigError at the start."""
+    for name in _PATHS:  # a daemon leaves this directory, and looks there again
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.environ[name])
+    directory = os.getcwd()
+    chosen = choose(invocation, directory)  # while there is somebody to read what is wrong with it
+    if invocation.daemon and not chosen.config.settings["log.syslog"]:
+        raise ConfigError("SCANMAIL_LOGHOST: expected another place than standard error: there is none in the background")
+    _warn(invocation, chosen.log)
+
+    from lazaretto.cli.serve import start
+    from lazaretto.frontends.server import Served, Settings
+
+    def make() -> Served:
+        again = choose(invocation, directory)
+        return Served(_scanner(again), again.log)
+
+    settings = Settings.of(chosen.config.settings)
+    if invocation.server_port is not None:
+        sockets = (address for address in settings.listen if address.startswith("unix:"))
+        settings = settings._replace(listen=(f"127.0.0.1:{invocation.server_port}", *sockets))
+    if not invocation.daemon:  # whoever started us knows the process
+        settings = settings._replace(pid_files=())
+    return EX_FAILED if start(make, settings, daemon=invocation.daemon) else EX_OK
+
+
+def _refuse(invocation: Invocation) -> int:
+    """A mode that is still to come: say so, and touch no mail."""
+    chosen = choose(invocation)
+    _warn(invocation, chosen.log)
+    what = f"-{invocation.mode}: this version has no {_TO_COME[invocation.mode]} yet, see docs/scan-mail.md; no mail was taken"
+    chosen.log(line({"outcome": "deferred", "rule": "command-line", "error": what}), LOG_ERR)
+    return EX_TEMPFAIL
+
+
+def _help() -> int:
+    name = os.path.basename(sys.argv[0])
+    data = options.help_text(name if name in ("scan-mail", "scan-mail.pl") else "scan-mail").encode("ascii")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError:  # nobody reads it, then
+        return EX_TEMPFAIL
+    return EX_OK
+
+
+def _complain(rule: str, error: str) -> None:
+    setup.to_stderr(line({"outcome": "deferred", "rule": rule, "error": error}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
