@@ -25,7 +25,7 @@ ROWS = (
     {"__main__"},
 )
 ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms}
-PURE = {"mime", "wire", "content", "policy", "sanitize"}
+PURE = {"mime", "wire", "content", "policy", "sanitize", "legacy"}
 IMPURE_MODULES = {"asyncio", "datetime", "glob", "http", "os", "pathlib", "random", "secrets", "shutil", "signal"}
 IMPURE_MODULES |= {"socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 IMPURE_CALLS = {"open", "input", "print", "io.open"}
