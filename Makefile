@@ -41,6 +41,8 @@ fuzz: .venv/made-dev ## each parser fuzzed for FUZZ_SECONDS (default 600)
 bench: .venv/made-dev ## the benchmarks of benchmarks/README.md
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/client.py
+	$(BIN)/python benchmarks/server.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/hostile.py
 
