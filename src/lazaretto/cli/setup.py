@@ -151,8 +151,8 @@ def log(config: Config) -> Callable[[str, int], None]:
         return to_stderr
     from lazaretto.frontends.syslog import Syslog
 
-    numbers = {name: int(str(config.settings[f"log.{name}"])) for name in ("facility", "level")}
-    syslog = Syslog(address, str(config.settings["log.ident"]), **numbers)
+    facility, level = (int(str(config.settings[f"log.{name}"])) for name in ("facility", "level"))
+    syslog = Syslog(address, str(config.settings["log.ident"]), facility, level)
 
     def send(text: str, level: int) -> None:
         if not syslog.log(text.removeprefix("lazaretto: "), level):

@@ -131,7 +131,7 @@ def _answers(page: _Page, conf: Conf) -> None:
     policy: Options = dict.fromkeys(("malware", "banned", "active"), ("replace", _OWN))
     policy |= {"disinfected": ("disinfect", _OWN), "encrypted": ("tag", _OWN)}
     policy |= {word: (_ACTIONS[str(choice)], origin) for word in _FAILURES}
-    saved = _FAILURES if choice == "save" else ()
+    saved: tuple[str, ...] = _FAILURES if choice == "save" else ()
     if choice == "tempfail":
         saved = _UNREADABLE
         policy |= dict.fromkeys(saved, ("replace", origin))
