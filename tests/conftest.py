@@ -6,6 +6,7 @@ deadline.  What is slow is found by benchmarks/.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,10 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("lazaretto", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lazaretto")
+
+# A shell starts what runs in its background with SIGINT ignored, and every program of ours would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
