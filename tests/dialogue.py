@@ -7,6 +7,8 @@ r"""Conversations as text (tests/dialogs/*/*.dlg).
     S: BYTES           what the peer answers
     S: (close)         the peer hangs up
     = OUTCOME          what our caller must be told
+    do CALL            what our caller does with a client
+    reply CODE TEXT    what our caller answers with a server
 
 BYTES and TEXT use the escapes of Python: \0 \n \x41.  The first connection is implied.
 """
@@ -21,7 +23,7 @@ CLOSE = b"(close)"
 
 
 class Step(NamedTuple):
-    verb: str  # scan connection C: S: =
+    verb: str  # scan connection C: S: = do reply
     data: bytes
 
 
@@ -35,6 +37,6 @@ def steps(path: Path) -> list[Step]:
         if not line or line.startswith("#"):
             continue
         verb, _, rest = line.partition(" ")
-        assert verb in ("scan", "connection", "C:", "S:", "="), f"{path.name}:{number}: {line}"
+        assert verb in ("scan", "connection", "C:", "S:", "=", "do", "reply"), f"{path.name}:{number}: {line}"
         result.append(Step(verb, rest.encode("ascii").decode("unicode_escape").encode("latin-1")))
     return result

@@ -181,6 +181,15 @@ def test_it_sees_the_signals_as_any_program(qmail: Installation) -> None:
     assert "was killed by signal 13" in done.line
 
 
+def test_a_caller_that_ignores_the_end_of_its_children(qmail: Installation) -> None:
+    """What it ignores, we inherit: then nobody would know how the real one ended, and a queued message would be sent again."""
+    ignoring = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nimport sys\n"
+    qmail.program.write_text(qmail.program.read_text().replace("import sys\n", ignoring, 1))
+    assert qmail.run().status == 0
+    qmail.queue("exit 53")
+    assert qmail.run().status == 53
+
+
 def test_the_real_one_reads_nothing(qmail: Installation) -> None:
     qmail.real.write_text("#!/bin/sh\nexit 53\n")
     assert qmail.run(LARGE).status == 53

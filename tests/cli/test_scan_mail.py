@@ -425,6 +425,17 @@ def test_options_without_effect(site: Site) -> None:
     assert "outcome=clean " in final
 
 
+def test_a_misspelt_variable(site: Site) -> None:
+    """The list that was meant is not there; mail goes on, and the log says so."""
+    site.configure(SCANMAIL_STOPLST=r"\.vbs$")
+    done = site.run()
+    warning, final = done.stderr.decode().splitlines()
+    assert done.returncode == 0
+    assert warning.startswith('lazaretto: warning="SCANMAIL_STOPLST (')
+    assert "did you mean SCANMAIL_STOPLIST?" in warning
+    assert "outcome=clean " in final
+
+
 # -- the log
 
 

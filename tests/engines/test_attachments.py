@@ -149,7 +149,16 @@ def test_inside_archives() -> None:
     assert banned(DEFAULT, inside) == {"name.banned-extension"}
     assert not outside.wants(inside)
     assert banned(outside, inside) == set()
-    for trail in ((), ("1",), ("1.2", "message", "3"), ("1", "uuencode:a.exe"), ("reading[dup]",), ("a.exe",)):
+    for trail in (
+        (),
+        ("1",),
+        ("1.2", "message", "3"),
+        ("1", "uuencode:a.exe"),
+        ("reading[dup]",),
+        ("a.exe",),
+        ("1", "base64.no-comments"),
+        ("1", "p7m#1", "message", "2"),
+    ):
         assert banned(outside, item("a.exe", trail=trail)) == {"name.banned-extension"}
 
 

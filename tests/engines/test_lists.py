@@ -155,6 +155,28 @@ def test_attachments_of_a_message_and_of_a_forwarded_one_and_what_is_encoded_in_
     assert found == {"encoded.exe", "inner.exe", "own.exe"}
 
 
+def test_program_that_only_a_careless_decoder_shows() -> None:
+    """The first line is no base64; who skips it gets a program, whatever it is called."""
+    program = base64.b64encode(b"MZ\x90\0" + bytes(200))
+    message = (
+        b"Content-Type: application/octet-stream; name=report.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n# a comment\r\n" + program
+    )
+    (finding,) = walked(lists(stoplist=[r"\.exe$"]), message)
+    assert finding.detail.startswith("filetype.exe ")
+
+
+def test_attachments_in_a_signed_message_are_attachments() -> None:
+    """Mail programs show what stands in S/MIME's envelope.  It could not be renamed there, so consistency is not asked for."""
+
+    def sealed(name: str) -> Item:
+        return file(TEXT, name)._replace(trail=("2", "p7m#1", "message", "2"))
+
+    assert lists().wants(sealed("a.exe"))
+    assert said(lists(stoplist=[r"\.exe$"]), sealed("a.exe")) == [("name.stoplist", r"a.exe matches \.exe$")]
+    assert said(lists(), sealed("a.png")) == []
+    assert said(lists(), file(TEXT, "a.png")) == [("name.inconsistent", "content is not png: a.png")]
+
+
 def test_details_are_short_and_printable() -> None:
     ((_, detail),) = said(lists(banlist=["x{3}" + "|y" * 500]), file(TEXT, "a\x1b[2J\n\u202e" + "x" * 5000))
     assert detail.isprintable()

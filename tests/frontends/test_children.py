@@ -143,6 +143,19 @@ def test_overdue_is_killed_and_others_are_not(children: Children[str], gate: Gat
     assert [*children.ended(wait=True)] == [Ended("moves", True, False, "")]
 
 
+def test_without_a_parent_an_alarm_ends_it(children: Children[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(slot: Slot) -> bool:
+        slot.in_hand(True)
+        slot.until(time.monotonic())
+        while True:
+            signal.pause()
+
+    monkeypatch.setattr("lazaretto.frontends.children.ORPHAN_S", 0.01)
+    start(children, "hangs", hangs)
+    assert [*children.ended(wait=True)] == [Ended("hangs", False, True, f"signal {int(signal.SIGALRM)}")]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
 def first(children: Children[str]) -> list[Ended[str]]:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -114,6 +115,43 @@ def test_left_over_socket_is_replaced(path: str) -> None:
     listener = Listener(f"unix:{path}")
     connect(listener.address).close()
     listener.close()
+
+
+def is_locked(directory: str) -> bool:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def test_one_after_the_other_looks_and_binds(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two that start at once would each remove the other's new socket for a left-over one."""
+    folder = os.path.dirname(path)
+    real, seen = listeners._remove_stale, []
+
+    def remove_stale(there: str) -> None:
+        real(there)
+        seen.append(is_locked(folder))
+
+    monkeypatch.setattr(listeners, "_remove_stale", remove_stale)
+    listener = Listener(f"unix:{path}")
+    assert seen == [True]
+    assert not is_locked(folder)
+    listener.close()
+
+
+def test_a_lock_of_strangers_does_not_stop_us(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "LOCK_S", 0.05)
+    fd = os.open(os.path.dirname(path), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    listener = Listener(f"unix:{path}")
+    connect(listener.address).close()
+    listener.close()
+    os.close(fd)
 
 
 def test_living_socket_stays(path: str) -> None:

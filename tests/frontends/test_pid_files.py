@@ -96,6 +96,20 @@ def test_cannot_be_opened(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "first").exists()
 
 
+def test_file_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who could write the number of any process into it, for start scripts to kill."""
+    path = tmp_path / "p"
+    path.touch()
+    with monkeypatch.context() as patch:
+        if os.geteuid() == 0:
+            os.chown(path, 12345, -1)
+        else:
+            patch.setattr(os, "geteuid", lambda: 12345)
+        with pytest.raises(OSError, match=f"Can't open pid file {path}: it belongs to another user"):
+            PidFiles([str(path)], os.getpid())
+    assert path.read_text() == ""
+
+
 def test_file_of_a_successor_stays(tmp_path: Path) -> None:
     path = tmp_path / "p"
     files = PidFiles([str(path)], os.getpid())

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 import obedient
+import scanners
 import serving
+from lazaretto.errors import ConfigError
+from lazaretto.frontends import server
 from lazaretto.frontends.server import MAX_CONNECTIONS, Settings
 from lazaretto.policy.config import parse
 from serving import Server, answer, eventually, line, rest, stream
@@ -274,6 +277,29 @@ def test_hangup_reads_the_configuration_again(folder: Path) -> None:
         eventually(lambda: len(server.lines("outcome=clean")) == 3, "three final lines")
         assert all(logged.endswith("host=first") for logged in server.lines("outcome=clean"))
         assert len(server.lines("the old configuration stays")) == 2
+
+
+def test_many_hangups_are_one_and_a_stop_comes_first(folder: Path) -> None:
+    made: list[int] = []
+
+    def make() -> server.Served:
+        made.append(1)
+        raise ConfigError("wrong")
+
+    lines: list[str] = []
+    served = server.Served(scanners.make(folder, []), lambda text, _level: lines.append(text))
+    parent = server._Parent(make, served, Settings(), [])
+    try:
+        os.write(parent.wake_writer, bytes([signal.SIGHUP, signal.SIGCHLD] * 100))
+        parent._signalled()
+        assert len(made) == len(lines) == 1
+        assert "the old configuration stays: wrong" in lines[0]
+        os.write(parent.wake_writer, bytes([signal.SIGHUP] * 100 + [signal.SIGTERM]))
+        parent._signalled()
+        assert len(made) == 1
+        assert parent.stopping
+    finally:
+        parent.close()
 
 
 # -- the start

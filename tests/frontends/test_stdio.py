@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -194,6 +195,15 @@ def test_a_wrong_option_defers(home: Path, arguments: tuple[str, ...]) -> None:
 def test_an_engine_that_fails(home: Path, engine: str, words: str, message: bytes) -> None:
     done = filtered(home, message, "--engine", "command:double", *configured(home, engine), engine="yara")
     deferred(done, words, "engine.down(double,")
+
+
+def test_a_caller_that_ignores_the_end_of_its_children(home: Path) -> None:
+    """What it ignores, we inherit: then the status of an engine's program would be lost, and taken for 0."""
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    infected = configured(home, shell('! grep -q hello "$1"'))
+    done = filtered(home, CLEAN, *infected, engine="command:double", before=(sys.executable, "-c", ignoring))
+    assert "outcome=cleaned " in (line := programs.final_line(done.stderr))
+    assert "findings=double.infected(double,message)" in line
 
 
 def test_an_engine_that_takes_too_long(home: Path, tmp_path: Path) -> None:
@@ -482,7 +492,7 @@ class Failing(Scanner):
 def test_a_bug_keeps_the_message_with_its_owner(error: BaseException, words: str, tmp_path: Path) -> None:
     (tmp_path / "mail").write_bytes(CLEAN)
     said: list[tuple[str, int]] = []
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)]
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)]
     with (tmp_path / "mail").open("rb") as mail, (tmp_path / "out").open("wb") as out:
         assert stdio.run(Failing(error), Envelope(), lambda text, level: said.append((text, level)), mail.fileno(), out.fileno()) == 75
     assert (tmp_path / "out").read_bytes() == b""
@@ -491,7 +501,7 @@ def test_a_bug_keeps_the_message_with_its_owner(error: BaseException, words: str
     assert line.startswith("lazaretto: outcome=deferred rule=system error=")
     assert line.isprintable()
     assert words in line
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)] == before
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)] == before
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

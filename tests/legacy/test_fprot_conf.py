@@ -201,6 +201,18 @@ def test_what_does_nothing_is_told() -> None:
     ]
 
 
+def test_misspelt_variables_of_scan_mail_are_told() -> None:
+    made = read(
+        b"FOO=1\n\nSCANMAIL_STOPLST=2\nFPMON_X=3\nSCANMAIL_TIMEOUT=4\n",
+        "f",
+        {"SCANMAIL_ENGINE": "a\nb", "SCANMAIL_CONFIG": "f", "PATH": "x"},
+    )
+    assert made.unknown() == [
+        "SCANMAIL_ENGINE (environment): no such variable (did you mean SCANMAIL_ENGINES?)",
+        "SCANMAIL_STOPLST (f:3): no such variable (did you mean SCANMAIL_STOPLIST?)",
+    ]
+
+
 def test_a_value_is_checked_once() -> None:
     read_once = conf("SCANMAIL_STOPLIST=a")
     assert read_once.get("SCANMAIL_STOPLIST") is read_once.get("SCANMAIL_STOPLIST")

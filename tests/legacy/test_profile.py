@@ -97,6 +97,17 @@ def test_error_policy(choice: str, action: str, saved: bool) -> None:
     assert ("is delivered unscanned" in profile.toml(conf(f"SCANMAIL_ERROR_POLICY={choice}"))) == (choice == "pass")
 
 
+@pytest.mark.parametrize(
+    ("choice", "action", "saved"),
+    [("save", "replace", True), ("drop", "replace", False), ("pass", "tag", False), ("tempfail", "replace", True)],
+)
+def test_what_is_encrypted_is_an_error_where_it_is_said_to_be(choice: str, action: str, saved: bool) -> None:
+    policy = config(f"SCANMAIL_ERROR_POLICY={choice}\nSCANMAIL_UNSCANNABLE=error").policy
+    assert policy.actions["encrypted"].name.lower() == action
+    assert ("encrypted" in policy.save) == saved
+    assert config("SCANMAIL_UNSCANNABLE=clean").policy.actions["encrypted"] is Action.TAG
+
+
 def test_what_no_engine_will_ever_read_does_not_wait_for_one() -> None:
     found = config("SCANMAIL_ERROR_POLICY=tempfail").policy
     waiting = {word for word in FAILURES if found.actions[word] is Action.TEMPFAIL}

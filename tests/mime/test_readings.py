@@ -215,6 +215,17 @@ def test_encodings(value: bytes, expected: tuple[str, ...]) -> None:
     assert readings.encodings([value]) == expected
 
 
+@pytest.mark.parametrize("missing", [1, 2, 3])
+@pytest.mark.parametrize("kind", [b"multipart/mixed; boundary=b", b"message/rfc822"])
+def test_a_damaged_encoding_around_parts(missing: int, kind: bytes) -> None:
+    """A decoder that begins anew on each line sees the parts all the same."""
+    inner = b"--b\nContent-Type: text/plain\n\nsome text for a whole line or two, so that others are whole\n--b\n" + PART + b"--b--\n"
+    if kind.startswith(b"message"):
+        inner = b"Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n" + inner
+    damaged = base64.encodebytes(inner)[missing:]
+    assert HIDDEN in leaves(multipart(kind + b"\nContent-Transfer-Encoding: base64", damaged))
+
+
 def test_encodings_of_several_fields_are_put_together() -> None:
     assert set(readings.encodings([b"7bit", b"base64", b"qp"])) == {"base64", "quoted-printable"}
 

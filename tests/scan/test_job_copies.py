@@ -10,8 +10,9 @@ import pytest
 import scanners
 import wrappings
 from eicar import EICAR
+from lazaretto.engines.base import EngineInfo, ScanContext
 from lazaretto.mime.source import Source
-from lazaretto.model import Disposition
+from lazaretto.model import Disposition, Finding, Item, Kind, Treatment
 from lazaretto.policy.rules import Action, Policy, Rule
 from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.backup import Backup
@@ -119,3 +120,56 @@ def test_a_list_that_matches_our_own_notices(tmp_path: Path) -> None:
     report, output = scanners.through(scanner, wrappings.attach(b"hello", "a.txt"))
     assert report.verdict.disposition is Disposition.ACCEPT
     assert b"not allowed here" in b" ".join(output.split())
+
+
+RENAMING = Policy((Rule("rename", Action.DEFANG, (("kind", ("banned",)),), quarantine=False),), quarantine=frozenset())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wrappings.attach(b"hello", "a.vbs").replace(b"multipart/mixed", b"multipart/signed"),
+        wrappings.single(b'Content-Type: application/octet-stream; name="a.vbs"\r\n', b"hello"),
+    ],
+    ids=["signed", "alone"],
+)
+def test_what_should_be_renamed_and_cannot_is_saved(message: bytes, tmp_path: Path) -> None:
+    scanner = with_stores(tmp_path, RENAMING, saved=SavedFiles(f"{tmp_path}/saved/att-$T-$$$-$F"))
+    report, output = scanners.through(scanner, message)
+    assert b"hello" not in output.split()
+    assert [saved.strip() for saved in files(tmp_path / "saved")] == [b"hello"]
+    assert len(report.saved) == 1
+
+
+def test_what_can_be_renamed_is_not_saved(tmp_path: Path) -> None:
+    scanner = with_stores(tmp_path, RENAMING, saved=SavedFiles(f"{tmp_path}/saved/att-$T-$$$-$F"))
+    assert scanner.scan(Source(wrappings.attach(b"hello", "a.vbs"))).saved == ()
+    assert files(tmp_path / "saved") == []
+
+
+class Fussy:
+    """Finds malware in a message that has its text, but no longer its attachment."""
+
+    name, required, by_content = "fussy", True, True
+
+    def wants(self, item: Item) -> bool:
+        return item.is_message
+
+    def scan(self, item: Item, ctx: ScanContext) -> list[Finding]:
+        raw = item.content.read_at(0, item.content.size)
+        return [Finding(self.name, Kind.MALWARE, "Evil")] if b"See attachment." in raw and b"WDVPIVAl" not in raw else []
+
+    def info(self, timeout_s: float) -> EngineInfo:
+        return EngineInfo("double")
+
+    def close(self) -> None:
+        pass
+
+
+def test_where_all_has_to_go_because_of_one_part_all_is_saved(tmp_path: Path) -> None:
+    """Without its attachment the mail is worse than with it.  Policy had nothing against the rest, so that must not be lost."""
+    scanner = scanners.make(tmp_path, [*scanners.embedded(), Fussy()], Policy(quarantine=frozenset()), saving=True)
+    report, output = scanners.through(scanner, INFECTED)
+    assert b"See attachment." not in output
+    assert files(tmp_path / "saved") == [INFECTED]
+    assert report.verdict.treatments == (((), Treatment.REPLACE),)  # what was done, not what was planned

@@ -178,3 +178,14 @@ def test_what_is_saved_is_disinfected(tmp_path: Path) -> None:
     policy = Policy((Rule("cut", Action.REPLACE, (("engine", ("doctor",)),), save=True),))
     scanners.make(tmp_path, [Disinfector()], policy, saving=True).scan(Source(wrappings.attach(EVIL, "a.doc")))
     assert [path.read_bytes() for path in (tmp_path / "saved").iterdir()] == [GOOD]
+
+
+def test_what_is_renamed_and_cannot_be_cured_costs_that_part_only(tmp_path: Path) -> None:
+    """What the engine made of it is evil once more, so the part goes; it must not stay as it came, under another name."""
+    rename = Policy((Rule("rename", Action.DEFANG, (("finding", ("name.*",)),)),), status_field=b"")
+    engine = Disinfector(remedy=EVIL + b"!")
+    scanner = scanners.make(tmp_path, [*scanners.embedded(), engine], rename)
+    report, output = scanners.through(scanner, wrappings.attach(EVIL, "a.vbs"))
+    assert report.verdict.disposition is Disposition.ACCEPT
+    assert base64.b64encode(EVIL)[:6] not in output
+    assert wrappings.attach(b"", "x").split(b"--")[1] in output  # the text of the mail

@@ -273,6 +273,11 @@ def test_the_first_trouble_is_told(findings: tuple[Finding, ...], error: str | N
     assert read(reporting.final_line(report(findings=findings), Envelope())).get("error") == error
 
 
+def test_why_it_is_deferred_comes_before_all_other_trouble() -> None:
+    deferred = report(Verdict(Disposition.TEMPFAIL, rule="system"), findings=(DOWN, DOWN._replace(name="system.error", detail="disk full")))
+    assert read(reporting.final_line(deferred, Envelope()))["error"] == "disk full"
+
+
 @pytest.mark.parametrize(
     ("treatments", "replaced"),
     [
@@ -285,3 +290,51 @@ def test_the_first_trouble_is_told(findings: tuple[Finding, ...], error: str | N
 def test_what_was_replaced(treatments: tuple[tuple[tuple[int, ...], Treatment], ...], replaced: str | None) -> None:
     made = report(Verdict(Disposition.ACCEPT, treatments), (EVIL,))
     assert read(reporting.final_line(made, Envelope())).get("replaced") == replaced
+
+
+def _as_text(key: str, value: object) -> str:
+    if isinstance(value, list):
+        return (" " if key in ("findings", "saved") else ",").join(value)
+    return value if isinstance(value, str) else f"{value:.1f}"
+
+
+@pytest.mark.parametrize(
+    ("made", "envelope"),
+    [
+        (report(), Envelope()),
+        (report(CLEANED, (EVIL, DOWN, ODD)), Envelope(b"", (b"a@b", b"c d@e"), "192.0.2.1", b"h", "4XYZ")),
+        (report(CLEANED, (EVIL,), saved=("a b", "c"), backup="/b/1", quarantine_id="q"), Envelope(b'"x y"@z')),
+    ],
+)
+def test_json_has_the_facts_of_the_line(made: Report, envelope: Envelope) -> None:
+    text = reporting.final_json(made, envelope)
+    facts = json.loads(text)
+    assert "\n" not in text
+    assert {key: _as_text(key, value) for key, value in facts.items()} == read(reporting.final_line(made, envelope))
+    assert isinstance(facts["ms"], float)
+    assert facts["engines"] == ["attachments", "yara"]
+
+
+def test_json_of_a_front_end() -> None:
+    facts = json.loads(reporting.final_json(report(), Envelope(), {"next_hop": "250 2.0.0 Ok\r\n"}))
+    assert facts["next_hop"] == "250 2.0.0 Ok\r\n"
+    assert facts["outcome"] == "clean"
+
+
+def test_json_is_short_enough_for_syslog() -> None:
+    many = tuple(b"%d@example.org" % number for number in range(1000))
+    found = tuple(EVIL._replace(name="n" * 300 + str(number)) for number in range(100))
+    text = reporting.final_json(report(CLEANED, found, backup="/" + "b" * 5000), Envelope(b"f" * 5000, many))
+    facts = json.loads(text)
+    assert len(text) < 4000
+    assert facts["to"][:2] == ["0@example.org", "1@example.org"]
+    shown = len(facts["to"]) - 1
+    assert facts["to"][-1] == f"and {1000 - shown} more"
+    assert facts["backup"] == "/" + "b" * 499
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.text(max_size=40), min_size=1))
+def test_a_line_becomes_json(pairs: dict[str, str]) -> None:
+    text = reporting.line(pairs)
+    assert json.loads(reporting.json_line(text)) == read(text)
+    assert "\n" not in reporting.json_line(text)

@@ -183,3 +183,33 @@ def test_default_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert default_directory() == str(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
     assert default_directory() in ("/var/tmp", "/tmp")
+
+
+@given(st.lists(st.binary(max_size=40), max_size=12), st.integers(0, 60))
+def test_intake_takes_what_comes_in_pieces(chunks: list[bytes], memory_bytes: int) -> None:
+    with Spool(None, memory_bytes) as spool:
+        intake = spool.intake()
+        for chunk in chunks:
+            intake.write(chunk)
+        assert intake.size == sum(map(len, chunks))
+        source = intake.finish()
+        intake.abort()  # does nothing after finish
+        assert all_bytes(source) == b"".join(chunks)
+        assert (source.fd is None) == (source.size <= memory_bytes)
+
+
+def test_intake_that_is_aborted_leaves_nothing() -> None:
+    before = descriptors()
+    with Spool(None, 10) as spool:
+        intake = spool.intake()
+        intake.write(b"x" * 100)
+        assert descriptors() != before
+        intake.abort()
+        assert descriptors() == before
+
+
+def test_intake_into_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    intake = Spool(str(tmp_path / "missing"), 10).intake()
+    with pytest.raises(OSError, match="missing"):
+        intake.write(b"x" * 100)
+    intake.abort()

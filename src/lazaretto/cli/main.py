@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from typing import NamedTuple
 
@@ -91,6 +92,8 @@ def main(argv: list[str] | None = None) -> int:
         return EX_USAGE
     from importlib import import_module
 
+    # Where it is ignored, and a careless caller hands that on, the status of an engine's program is lost and reads as 0.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in mail know more characters than many a terminal
     try:

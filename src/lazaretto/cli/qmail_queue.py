@@ -76,6 +76,7 @@ def run(environ: Mapping[str, str], program: str) -> int:
     """Scan and queue one message; `program` is the name under which we were started.  The exit status."""
     delivery = _Delivery(environ, program)
     before = {number: signal.signal(number, _interrupt) for number in _STOPPING}
+    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by the caller, it would cost us exit statuses
     try:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
         return delivery.run()

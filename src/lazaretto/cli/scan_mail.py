@@ -53,6 +53,7 @@ class Chosen(NamedTuple):
     config: Config
     specs: tuple[str, ...]  # engines, as --engine has them; (): as configured
     log: Log
+    warnings: tuple[str, ...]  # about f-prot.conf
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,7 +81,7 @@ def _run(arguments: list[str]) -> int:
         from lazaretto.frontends import stdio
 
         chosen = choose(invocation)
-        _warn(invocation, chosen.log)
+        _warn(invocation, chosen)
         scanner = _scanner(chosen)
     except ConfigError as error:
         _complain("configuration", str(error))
@@ -122,7 +123,7 @@ def choose(invocation: Invocation, directory: str = "") -> Chosen:
     if invocation.sanitizer:
         _check_sanitizer(invocation.sanitizer, directory)
     chosen = config.parse(texts)
-    return Chosen(chosen, profile.specs(conf), setup.log(chosen))
+    return Chosen(chosen, profile.specs(conf), setup.log(chosen), tuple(conf.unknown()))
 
 
 def _fprot_conf(path: str, *, required: bool) -> bytes:
@@ -180,9 +181,10 @@ def _scanner(chosen: Chosen) -> Scanner:
     return assemble.scanner(chosen.config, chosen.specs, state, os.uname().nodename)
 
 
-def _warn(invocation: Invocation, log: Log) -> None:
+def _warn(invocation: Invocation, chosen: Chosen) -> None:
     """What was asked for and has no effect, a line for each."""
-    for warning in invocation.warnings:
+    log = chosen.log
+    for warning in (*invocation.warnings, *chosen.warnings):
         log(line({"warning": warning}), LOG_WARNING)
     if invocation.sanitizer:
         log(line({"warning": "the sanitizer's lines on the command line were checked, but have no effect in this version"}), LOG_WARNING)
@@ -197,7 +199,7 @@ def _serve(invocation: Invocation) -> int:
     chosen = choose(invocation, directory)  # while there is somebody to read what is wrong with it
     if invocation.daemon and not chosen.config.settings["log.syslog"]:
         raise ConfigError("SCANMAIL_LOGHOST: expected another place than standard error: there is none in the background")
-    _warn(invocation, chosen.log)
+    _warn(invocation, chosen)
 
     from lazaretto.cli.serve import start
     from lazaretto.frontends.server import Served, Settings
@@ -218,7 +220,7 @@ def _serve(invocation: Invocation) -> int:
 def _refuse(invocation: Invocation) -> int:
     """A mode that is still to come: say so, and touch no mail."""
     chosen = choose(invocation)
-    _warn(invocation, chosen.log)
+    _warn(invocation, chosen)
     what = f"-{invocation.mode}: this version has no {_TO_COME[invocation.mode]} yet, see docs/scan-mail.md; no mail was taken"
     chosen.log(line({"outcome": "deferred", "rule": "command-line", "error": what}), LOG_ERR)
     return EX_TEMPFAIL

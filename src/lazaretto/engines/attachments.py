@@ -59,8 +59,11 @@ _NO_PROGRAMS = frozenset(("image", "audio", "video", "document", "archive"))
 _EXTENSION = regex.compile(r"[^\s./\\:]{1,64}|\{[0-9a-f-]{36}\}")
 _MEDIA_TYPE = regex.compile(r"[!#$&^_.+a-z0-9-]{1,127}(?:/[!#$&^_.+a-z0-9-]{1,127})?")
 
-# Steps of a trail that are ways through a message, not into an archive.
-_WITHIN_MESSAGE = regex.compile(r"[0-9]+(?:\.[0-9]+)*|message|reading.*|(?:uuencode|begin-base64|yenc|binhex):.*", re.DOTALL)
+# Steps of a trail that are ways through a message, not into an archive: parts, other readings of the message or of an encoding
+# (base64.no-comments), what is encoded in a text, and what stands in S/MIME's envelope, which mail programs show like any mail.
+_WITHIN_MESSAGE = regex.compile(
+    r"[0-9]+(?:\.[0-9]+)*|message|reading.*|(?:base64|gzip64|qp)\..*|(?:uuencode|begin-base64|yenc|binhex):.*|p7m#[0-9]+", re.DOTALL
+)
 
 
 class Attachments:

@@ -15,7 +15,8 @@ expression), name.inconsistent (detail: what does not fit).
 
 Judged are attachments: parts, in other readings of the message too, and files
 encoded in text; not members of archives, not what we made ourselves, and no
-message that has no name.  Consistency is not judged in readings that are doubtful.
+message that has no name.  Consistency is not judged in readings that are doubtful,
+nor in S/MIME's envelope.
 
 Limits:  ctx.deadline is looked at between expressions; those of content.candidates.
 Errors:  EngineError TIMEOUT; LIMIT if there are more names than are looked at, and
@@ -88,7 +89,8 @@ class Lists:
                 return [self._finding(finding, f"{printable(hit[0])} matches {printable(hit[1])}")]
         if not named.complete:
             raise EngineError(Reason.LIMIT, f"more than {MAX_CANDIDATES} names for one file")
-        fault = _inconsistency(item, named) if self._consistent and not item.doubtful else ""
+        sealed = any(step.startswith("p7m#") for step in item.trail)  # it could only be cut out, not renamed
+        fault = _inconsistency(item, named) if self._consistent and not item.doubtful and not sealed else ""
         return [self._finding("name.inconsistent", fault)] if fault else []
 
     def info(self, timeout_s: float) -> EngineInfo:  # noqa: ARG002 - part of the contract

@@ -4,7 +4,8 @@ A child gets a Slot, two numbers in memory that parent and child share: until wh
 again, and whether it has a message in hand that has no final line yet. So there is nothing to read
 from a child and nothing to lose with it, and after its end the parent knows what is left to say.
 
-An overdue child is killed, and with it the programs that its engines have started.
+An overdue child is killed, and with it the programs that its engines have started. Should the
+parent be gone by then, an alarm ends the child.
 
 Errors:  OSError if there can be no further process.
 See:     server.py; fork(2), waitpid(2)
@@ -15,6 +16,7 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Generic, NamedTuple, NoReturn, TypeVar
@@ -22,19 +24,23 @@ from typing import Generic, NamedTuple, NoReturn, TypeVar
 T = TypeVar("T")
 
 _MAX_FAMILY = 1000
+ORPHAN_S = 5.0  # behind its deadline, in which the parent would have killed it
 
 
 class Slot:
     """What a child tells its parent."""
 
-    __slots__ = ("_cells",)
+    __slots__ = ("_cells", "in_child")
 
     def __init__(self, cells: memoryview[float]) -> None:
         self._cells = cells  # two doubles, each written at once
+        self.in_child = False
 
     def until(self, deadline: float) -> None:
         """time.monotonic() after which the child is to be killed."""
         self._cells[0] = deadline
+        if self.in_child:
+            signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 0.0) + ORPHAN_S)
 
     def in_hand(self, message: bool) -> None:
         """Is there a message without its final line?"""
@@ -124,17 +130,15 @@ class Children(Generic[T]):
         for pid, child in self._running.items():
             if child.slot.deadline <= now and pid not in self._killed:
                 self._killed[pid] = why
-                for member in (pid, *_family(pid)):
-                    try:
-                        os.kill(member, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
+                kill_family(pid)
 
 
 def _be(work: Callable[[Slot], bool], slot: Slot, signals: Iterable[int], mask: Iterable[int]) -> NoReturn:
     status = 1
     try:
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        slot.in_child = True
         for number in signals:
             # Not ignored: the programs that engines start would inherit that.
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else deaf)
@@ -146,6 +150,15 @@ def _be(work: Callable[[Slot], bool], slot: Slot, signals: Iterable[int], mask: 
 
 def deaf(_number: int, _frame: FrameType | None) -> None:
     """A signal's handler that does nothing."""
+
+
+def kill_family(pid: int) -> None:
+    """Kill a child that nobody has waited for yet, and with it the programs that its engines have started."""
+    for member in (pid, *_family(pid)):
+        try:
+            os.kill(member, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def _family(pid: int) -> list[int]:

@@ -13,14 +13,19 @@ See:     unix(7), tcp(7); docs/protocols/scan-server.md
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Self
 
 from lazaretto.errors import ConfigError
 
+LOCK_S = 2.0  # to look at a left-over socket and to bind takes no time: who holds the lock for longer is not one of us
 BACKLOG = 1024  # connections that the kernel keeps for us; more wait in connect(), or fail if that does not block
 
 
@@ -39,6 +44,20 @@ class Listener:
         except OSError as error:
             raise OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}") from error
         self.sock.setblocking(False)
+
+    @classmethod
+    def given(cls, sock: socket.socket) -> Self:
+        """One that somebody else has bound, and will clear away."""
+        listener = cls.__new__(cls)
+        listener.sock, listener._owner, listener._identity = sock, os.getpid(), None
+        name = sock.getsockname()
+        if isinstance(name, str | bytes):
+            listener.address, listener.shared = f"unix:{os.fsdecode(name)}", False
+        else:
+            host, port = name[:2]
+            listener.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            listener.shared = _is_shared(host)
+        return listener
 
     def close(self) -> None:
         """Stop listening; the name of a UNIX socket goes if it is still ours, and not in a forked child."""
@@ -66,25 +85,26 @@ class Listener:
         except BaseException:
             sock.close()
             raise
-        self.shared = not (str(where[0]).startswith("127.") or where[0] == "::1")
+        self.shared = _is_shared(str(where[0]))
         return sock
 
     def _bound_unix(self, path: str, mode: int) -> socket.socket:
         if not path.startswith("/") or len(os.fsencode(path)) > 107:  # sun_path
             raise ConfigError(f"server.listen: expected unix:/absolute/path of at most 107 bytes, not {self.address!r}")
-        _remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX)
-        before = os.umask(0o777 & ~mode)
-        try:
-            sock.bind(path)
-            status = os.lstat(path)
-            self._identity = status.st_dev, status.st_ino
-            sock.listen(BACKLOG)
-        except BaseException:
-            sock.close()
-            raise
-        finally:
-            os.umask(before)
+        with _alone(os.path.dirname(path)):
+            _remove_stale(path)
+            sock = socket.socket(socket.AF_UNIX)
+            before = os.umask(0o777 & ~mode)
+            try:
+                sock.bind(path)
+                status = os.lstat(path)
+                self._identity = status.st_dev, status.st_ino
+                sock.listen(BACKLOG)
+            except BaseException:
+                sock.close()
+                raise
+            finally:
+                os.umask(before)
         return sock
 
 
@@ -98,6 +118,10 @@ def split(address: str) -> tuple[str, int]:
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) < 65536:
         raise ConfigError(f"server.listen: expected HOST:PORT, [IPv6]:PORT or unix:PATH, not {address!r}")
     return host, int(port)
+
+
+def _is_shared(host: str) -> bool:
+    return not (host.startswith("127.") or host == "::1")
 
 
 def listen(addresses: Iterable[str], mode: int = 0o660) -> list[Listener]:
@@ -118,6 +142,32 @@ def peer_uid(sock: socket.socket) -> int | None:
         return None
     _, uid, _ = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(uid)
+
+
+@contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """While no other of us binds in `directory`: else two that find the same left-over socket remove each other's new one.
+
+    A convention among servers that start, no protection: where there is no lock to be had, it goes without.
+    """
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield  # not ours to read; or not there, which bind says better
+        return
+    try:
+        deadline = time.monotonic() + LOCK_S
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                break  # a file system without locks
+        yield
+    finally:
+        os.close(fd)
 
 
 def _remove_stale(path: str) -> None:

@@ -70,6 +70,8 @@ def _locked(path: str) -> int:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 raise OSError(errno.EEXIST, f"Can't open pid file {path}: it is no plain file")
+            if status.st_uid not in (0, os.geteuid()):  # who could write another number, for start scripts to kill
+                raise OSError(errno.EEXIST, f"Can't open pid file {path}: it belongs to another user")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

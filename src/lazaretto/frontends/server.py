@@ -30,7 +30,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, cast
 
 from lazaretto.errors import ConfigError
@@ -75,10 +75,21 @@ class Settings(NamedTuple):
         return cls(**cast("dict[str, Any]", values))
 
 
-def serve(make: Callable[[], Served], settings: Settings, ready: Callable[[], None] = lambda: None) -> int:
-    """Serve until TERM or INT; the exit status.  `ready` is called when clients may connect and PID files are written."""
+def serve(
+    make: Callable[[], Served],
+    settings: Settings,
+    ready: Callable[[], None] = lambda: None,
+    listeners: Sequence[Listener] | None = None,
+    lifeline: socket.socket | None = None,
+) -> int:
+    """Serve until TERM or INT, or the end of `lifeline`, the supervisor's; the exit status.
+
+    `ready` is called when clients may connect and PID files are written.  Without `listeners`, they are made as the settings say.
+    """
     served = make()
-    parent = _Parent(make, served, settings, listen(settings.listen, settings.socket_mode))
+    bound = listen(settings.listen, settings.socket_mode) if listeners is None else [*listeners]
+    parent = _Parent(make, served, settings, bound)
+    parent.lifeline = lifeline
     try:
         parent.start()
         parent.pid_files = PidFiles(settings.pid_files, os.getpid())  # now that signals mean what they should
@@ -111,6 +122,7 @@ class _Parent:
         self.served = served
         self.settings = settings
         self.listeners = listeners
+        self.lifeline: socket.socket | None = None
         self.pid_files = PidFiles((), os.getpid())
         # Without a descriptor of its own, so that nothing of it is shared with children.
         self.selector = selectors.PollSelector()
@@ -130,6 +142,8 @@ class _Parent:
         self.before = {number: signal.signal(number, deaf) for number in _SIGNALS}
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
         self.selector.register(self.wake_reader, selectors.EVENT_READ)
+        if self.lifeline is not None:
+            self.selector.register(self.lifeline, selectors.EVENT_READ)
         self._settle()
 
     def announce(self) -> None:
@@ -152,6 +166,8 @@ class _Parent:
             for key, _ in self.selector.select(self._patience()):
                 if key.fd == self.wake_reader:
                     self._signalled()
+                elif key.fileobj is self.lifeline:
+                    self._orphaned()
                 elif isinstance(key.data, Listener):
                     self._accept(key.data)
                 else:
@@ -195,11 +211,18 @@ class _Parent:
     # -- signals
 
     def _signalled(self) -> None:
-        for number in _drained(self.wake_reader):
+        said = _drained(self.wake_reader)
+        for number in said:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stop()
-            elif number == signal.SIGHUP and not self.stopping:
-                self._reload()
+        if signal.SIGHUP in said and not self.stopping:
+            self._reload()  # once, however many came: each takes time, in which nobody is served
+
+    def _orphaned(self) -> None:
+        """The supervisor never says anything; so it is gone."""
+        self.selector.unregister(cast("socket.socket", self.lifeline))
+        if not self.stopping:
+            self._stop()
 
     def _stop(self) -> None:
         if self.stopping:

@@ -58,6 +58,8 @@ def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: 
     before = {number: signal.signal(number, _interrupt) for number in _STOPPING}
     # A reader that went away is an error of this write, not the death of the process without a log line.
     before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Where the caller ignores it, and we inherit that, the exit status of a scanner's program is lost, and looks like 0: clean.
+    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         return _filter(scanner, envelope, log, stdin, stdout)
     except Interrupted as signalled:

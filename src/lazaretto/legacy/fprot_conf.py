@@ -288,6 +288,18 @@ class Conf:
                 found.append(Other(name, ELSEWHERE.get(name, unknown), f"{file}:{line}"))
         return found
 
+    def unknown(self) -> list[str]:
+        """SCANMAIL_ variables of file and environment that nobody knows: most are misspelt, and their default counts instead."""
+        from lazaretto.policy.forms import did_you_mean
+
+        places = {name: f"{file}:{line}" for name, (_, file, line) in self._assignments.items()}
+        places |= dict.fromkeys(self._environment.keys() - places.keys(), "environment")
+        return [
+            f"{_shown(name)} ({place}): no such variable{did_you_mean(name, VARIABLES)}"
+            for name, place in sorted(places.items())
+            if name.startswith("SCANMAIL_") and name not in VARIABLES and name not in ELSEWHERE
+        ]
+
 
 def read(data: bytes, file: str, environment: Mapping[str, str]) -> Conf:
     """The content of f-prot.conf (b"" if there is none) and the environment of the process."""

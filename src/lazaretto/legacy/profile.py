@@ -135,6 +135,10 @@ def _answers(page: _Page, conf: Conf) -> None:
     if choice == "tempfail":
         saved = _UNREADABLE
         policy |= dict.fromkeys(saved, ("replace", origin))
+    unscannable = conf.get("SCANMAIL_UNSCANNABLE")
+    if unscannable is not None and unscannable.value == "error":  # what is encrypted is one, like what is corrupt
+        policy["encrypted"] = (policy["broken"][0], unscannable.origin)
+        saved = (*saved, "encrypted") if saved else ()
     policy |= {"save": (list(saved), origin), "quarantine": ([], _OWN)}
     page.table("[policy]", policy)
     if (seconds := conf.get("SCANMAIL_TIMEOUT")) is not None:

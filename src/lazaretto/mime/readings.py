@@ -207,10 +207,10 @@ class _Explorer:
         names = filenames.all_names(types, dispositions, media)
         bodies: list[tuple[str, Source, Span]] = [("", entity.source, body)]
         if is_multipart or is_message:
-            for encoding in coded:
-                copy = self.sink(self.budget.counted(transfer.decode(entity.source, body, encoding)))
+            for how, chunks in self._decoded(entity.source, body, coded):
+                copy = self.sink(self.budget.counted(chunks))
                 self.kept.append(copy)
-                bodies.append((encoding, copy, Span(0, copy.size)))
+                bodies.append((how, copy, Span(0, copy.size)))
         if is_message:
             for encoding, source, span in bodies:
                 self.add(_Entity(source, span, f"{entity.label}/message{encoding and ':' + encoding}", entity.depth + 1, "text/plain"))
@@ -219,6 +219,14 @@ class _Explorer:
             for encoding, source, span in bodies:
                 self.segments(entity, source, span, list(candidates), default, f"{entity.label}/parts{encoding and ':' + encoding}")
         yield from self._leaves(entity, body, coded, names, media)
+
+    def _decoded(self, source: Source, body: Span, coded: tuple[str, ...]) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """An encoded body in each encoding; where it is damaged, also as careless decoders see it."""
+        for encoding in coded:
+            yield encoding, transfer.decode(source, body, encoding)
+            if transfer.anomalies(source, body, encoding):
+                for variant, chunks in transfer.readings(source, body, encoding):
+                    yield f"{encoding}:{variant}", chunks
 
     def _leaves(self, entity: _Entity, body: Span, coded: tuple[str, ...], names: tuple[str, ...], media: list[str]) -> Iterator[Reading]:
         source, label = entity.source, entity.label

@@ -65,7 +65,7 @@ def plan(
     wanted: dict[Path, Treatment] = {}
     for path, treatment in treatments.items():
         here = path if path in known else ()
-        if treatment is Treatment.DEFANG and (here == () or _is_sealed(root, here)):
+        if treatment is Treatment.DEFANG and not can_defang(root, here):
             treatment = Treatment.REPLACE
         if treatment is Treatment.DISINFECT and here not in cleaned:
             treatment = Treatment.REPLACE
@@ -139,8 +139,9 @@ def _treat(
             yield _replace_part(source, part, notice)
 
 
-def _is_sealed(root: Part, path: Path) -> bool:
-    return any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
+def can_defang(root: Part, path: Path) -> bool:
+    """Can the part get other names?  Not the message itself, and nothing that is signed: such are replaced."""
+    return path != () and not any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
 
 
 def _replace_part(source: Source, part: Part, notice: NoticeMaker) -> Edit:

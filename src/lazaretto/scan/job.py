@@ -15,7 +15,7 @@ replaced, and if even its header is at fault, that too.
 A Scanner is configured once and serves many messages, one at a time.  It does
 no I/O towards clients: front ends carry the Report out.
 
-Limits:  limits.Limits; max_scan_s is one deadline for everything here.
+Limits:  limits.Limits; max_scan_s is one deadline for everything here, the last quarter of it for the proof alone.
 Errors:  none but bugs and KeyboardInterrupt: what goes wrong with the spool or the
          quarantine is a Report with Disposition.TEMPFAIL and the reason.
 See:     docs/flow.md, docs/architecture.md; RFC 5321 s4.5.3.2.6 on deadlines
@@ -39,6 +39,7 @@ from lazaretto.policy.decide import decide
 from lazaretto.policy.rules import Action, Policy, judge
 from lazaretto.sanitize import plan
 from lazaretto.scan.inquiry import Inquiry
+from lazaretto.scan.report import is_changed
 from lazaretto.scan.walk import READER, Walker
 from lazaretto.store.quarantine import Quarantine, describe
 from lazaretto.store.spool import Spool
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from lazaretto.store.backup import Backup
     from lazaretto.store.saved import SavedFiles
 
+_LOOKING = 0.75  # of max_scan_s
 _NAMED = 5  # saved files that one notice names
 _HARMFUL = (Treatment.REPLACE, Treatment.DISINFECT)  # what must not be left in a message that goes out
 _CUT = (Action.REPLACE, Action.REPLACE_MESSAGE)
@@ -135,7 +137,7 @@ class _Job:
         self.started = time.monotonic()
         self.now = time.time()
         self.scan_id = f"{int(self.now):08x}-{os.urandom(4).hex()}"
-        self.deadline = self.started + owner.limits.max_scan_s
+        self.deadline = self.started + owner.limits.max_scan_s * _LOOKING
         self.inquiry = Inquiry(owner.engines, ScanContext(self.deadline, envelope, owner.limits, self._keep_cleaned))
         self.findings: tuple[Finding, ...] = ()
         self.cleaned: dict[bytes, Source] = {}  # by digest of the content that an engine has disinfected
@@ -154,7 +156,7 @@ class _Job:
                 if self.stores.backup is not None:
                     self.backup = self.stores.backup.put(self.source, self.now, os.getpid())
                 report = self._run()
-                if self.stores.backup is not None and self.stores.changed_only and not _is_changed(report):
+                if self.stores.backup is not None and self.stores.changed_only and not is_changed(report):
                     self.stores.backup.discard(self.backup)
                     report = report._replace(backup="")
                 return report
@@ -173,11 +175,13 @@ class _Job:
         treatments = dict(verdict.treatments)
         edits = self._plan(root, verdict, treatments, self._new_content(root, treatments))
         if any(treatments.values()):
+            self.deadline = self.started + self.owner.limits.max_scan_s
+            self.inquiry.ctx = self.inquiry.ctx._replace(deadline=self.deadline)
             proven = self._prove(root, verdict, edits)
             if proven is None:
                 trouble = Finding(READER, Kind.ERROR, "system.not-proven", (), "what was left could not be shown to be safe", Reason.DOWN)
                 return self._report(Verdict(Disposition.TEMPFAIL, rule="system", text="not proven"), (), (*self.findings, trouble))
-            edits = proven
+            edits, verdict = proven
         elif any(edit.span.start < edit.span.stop for edit in edits) and not self._is_safe(edits):
             # Without the forged field the rest is read otherwise.  As it came, every reading of it has been looked at.
             edits = ()
@@ -192,7 +196,7 @@ class _Job:
                 raise OSError("the policy asks for quarantine, but [quarantine] is disabled")
             description = describe(self.envelope, self.findings, verdict.rule)
             self.quarantine_id = self.stores.quarantine.put(self.source, description, scan_id=self.scan_id, now=self.now)
-        for path in verdict.saved:
+        for path in (*verdict.saved, *self._lost(root, verdict)):
             if self.stores.saved is None:
                 raise OSError("the policy asks for a file of its own for a part, but there is no place for it")
             part = tree.find(root, path) or root
@@ -206,6 +210,13 @@ class _Job:
                 content = transfer.decode(self.source, part.body, part.encoding)
             self.saved[path] = self.stores.saved.put(content, name, self.now, os.getpid())
 
+    def _lost(self, root: Part, verdict: Verdict) -> Iterator[Path]:
+        """Parts that only were to get other names, and are cut out because they cannot; where there is a place for them."""
+        if verdict.disposition is Disposition.ACCEPT and self.stores.saved is not None and not self.quarantine_id:
+            for path, treatment in verdict.treatments:
+                if treatment is Treatment.DEFANG and path not in verdict.saved and not plan.can_defang(root, path):
+                    yield path
+
     def _plan(
         self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], cleaned: Mapping[Path, Source] = plan.NO_CONTENT
     ) -> tuple[Edit, ...]:
@@ -215,17 +226,25 @@ class _Job:
         """Who scanned; nobody did, if an engine failed."""
         return () if any(finding.kind is Kind.ERROR for finding in self.findings) else self.owner.closing
 
-    def _prove(self, root: Part, verdict: Verdict, edits: tuple[Edit, ...]) -> tuple[Edit, ...] | None:
-        """`edits`, or more of them, such that the result holds nothing that policy would treat; None if that cannot be shown."""
-        treatments = dict(verdict.treatments)
-        cut = {path: Treatment.REPLACE if treatment is Treatment.DISINFECT else treatment for path, treatment in treatments.items()}
-        candidates = [edits]
-        if cut != treatments:
-            candidates.append(self._plan(root, verdict, cut))
-        candidates.append(self._plan(root, verdict, {(): Treatment.REPLACE}))
+    def _prove(self, root: Part, verdict: Verdict, edits: tuple[Edit, ...]) -> tuple[tuple[Edit, ...], Verdict] | None:
+        """`edits`, or more of them, such that the result holds nothing that policy would treat; None if that cannot be shown.
+
+        The verdict that comes with them has what is really done.
+        """
+        treatments, whole = dict(verdict.treatments), {root.path: Treatment.REPLACE}
+        uncured = {*self.disinfected, *(path for path, treatment in treatments.items() if treatment is Treatment.DISINFECT)}
+        cut = treatments | dict.fromkeys(uncured & treatments.keys(), Treatment.REPLACE)
+        for attempt in dict.fromkeys((edits, self._plan(root, verdict, cut) if cut != treatments else edits)):
+            if self._is_safe(attempt):
+                return attempt, verdict
+        if treatments != whole and not self.quarantine_id and self.stores.saved is not None and () not in self.saved:
+            # Parts go that policy has nothing against.
+            self.saved[()] = self.stores.saved.put(self.source.chunks(), "message.eml", self.now, os.getpid())
         bare = plan.replace_message(self.source, root, self._notice, verdict.tags, self._closing(), keep_fields=False)
-        candidates.append((bare,))
-        return next((attempt for attempt in dict.fromkeys(candidates) if self._is_safe(attempt)), None)
+        for attempt in (self._plan(root, verdict, whole), (bare,)):
+            if self._is_safe(attempt):
+                return attempt, verdict._replace(treatments=tuple(whole.items()))
+        return None
 
     def _is_safe(self, edits: tuple[Edit, ...]) -> bool:
         """Is there nothing to replace or to refuse in what `edits` make of the message?"""
@@ -379,11 +398,3 @@ class _Job:
 
 def _matters(finding: Finding) -> bool:
     return finding.kind is not Kind.MALFORMED
-
-
-def _is_changed(report: Report) -> bool:
-    """Was something done to it besides our fields?  Of a message that has to come again, nothing yet."""
-    verdict = report.verdict
-    if verdict.disposition is Disposition.TEMPFAIL:
-        return False
-    return verdict.disposition is not Disposition.ACCEPT or any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments)

@@ -1,4 +1,4 @@
-"""A Report as text: the one final log line, and JSON.
+"""A Report as text: the one final log line, as pairs or as JSON, and all of it for programs.
 
 The line is `key=value` pairs; values with blanks or quotes are quoted, and
 whatever is not printable is escaped, so that a message cannot forge a line.
@@ -14,12 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lazaretto import regex
 from lazaretto.model import Disposition, Envelope, Finding, Kind, Report, Treatment
 
 _NAMED = 20
 _WIDTH = 500
 # What is a fact of many honest mails: worth showing in `explain`, not in each log line.
 _QUIET = frozenset((Kind.MALFORMED,))
+_SPACED = frozenset(("findings", "saved"))  # lists whose items may hold commas
+_PAIR = regex.compile(r'([a-z_0-9]+)=(?:"((?:[^"\\]|\\.)*)"|([^ "=\\]+))(?= |\Z)')
+_ESCAPED = regex.compile(r"\\(.)")
 
 
 def outcome(report: Report) -> str:
@@ -32,6 +36,14 @@ def outcome(report: Report) -> str:
     return "clean" if not noteworthy(report.findings) else "passed"
 
 
+def is_changed(report: Report) -> bool:
+    """Was something done to it besides our fields?  Of a message that has to come again, nothing yet."""
+    verdict = report.verdict
+    if verdict.disposition is Disposition.TEMPFAIL:
+        return False
+    return verdict.disposition is not Disposition.ACCEPT or any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments)
+
+
 def noteworthy(findings: Iterable[Finding]) -> list[Finding]:
     """Findings that are more than a remark about form."""
     return [finding for finding in findings if finding.kind not in _QUIET]
@@ -39,36 +51,83 @@ def noteworthy(findings: Iterable[Finding]) -> list[Finding]:
 
 def final_line(report: Report, envelope: Envelope) -> str:
     """The line that says what was done with the message and why (promise R5)."""
+    return line(final_pairs(report, envelope))
+
+
+def final_pairs(report: Report, envelope: Envelope) -> dict[str, str]:
+    """What that line says, by key, for front ends that have more to say."""
+    return {key: _plain(key, value) for key, value in _facts(report, envelope).items()}
+
+
+def final_json(report: Report, envelope: Envelope, more: Mapping[str, str] | None = None) -> str:
+    """The same facts, under the same names, as one JSON object on one line; `more` are those of a front end."""
+    return _json({**_facts(report, envelope), **(more or {})})
+
+
+def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[str]]:
+    """What the final line says, by key."""
     verdict = report.verdict
     found = noteworthy(report.findings)
     named = list(dict.fromkeys(f"{f.name}({f.engine},{'.'.join(map(str, f.part)) or 'message'})" for f in found))
     treated = [path for path, treatment in verdict.treatments if treatment is not Treatment.KEEP]
-    pairs: dict[str, str] = {"outcome": outcome(report), "id": report.scan_id, "rule": verdict.rule}
+    facts: dict[str, str | float | list[str]] = {"outcome": outcome(report), "id": report.scan_id, "rule": verdict.rule}
     if envelope.queue_id:
-        pairs["queue_id"] = envelope.queue_id
+        facts["queue_id"] = envelope.queue_id
     if envelope.mail_from is not None:
-        pairs["from"] = _text(envelope.mail_from)
+        facts["from"] = _text(envelope.mail_from)
     if envelope.rcpt_to:
-        pairs["to"] = ",".join(map(_text, envelope.rcpt_to))
+        facts["to"] = [*map(_text, envelope.rcpt_to)]
     if envelope.client:
-        pairs["client"] = envelope.client
+        facts["client"] = envelope.client
     if treated:
-        pairs["replaced"] = ",".join(".".join(map(str, path)) or "message" for path in treated)
+        facts["replaced"] = [".".join(map(str, path)) or "message" for path in treated]
     if named:
-        pairs["findings"] = " ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")
-    trouble = next((f.detail for f in found if f.kind is Kind.ERROR and f.detail), "")
-    if trouble:
-        pairs["error"] = trouble
+        facts["findings"] = named[:_NAMED] + ([f"and {len(named) - _NAMED} more"] if len(named) > _NAMED else [])
+    troubles = [f for f in found if f.kind is Kind.ERROR and f.detail]
+    if troubles:
+        ours = (f for f in troubles if f.name.startswith("system."))  # why a message is deferred, whatever failed before
+        facts["error"] = next(ours, troubles[0]).detail
     if report.quarantine_id:
-        pairs["quarantine"] = report.quarantine_id
+        facts["quarantine"] = report.quarantine_id
     if report.saved:
-        pairs["saved"] = " ".join(report.saved[:_NAMED])
+        facts["saved"] = [*report.saved[:_NAMED]]
     if report.backup:
-        pairs["backup"] = report.backup
-    pairs["sha256"] = report.digest
-    pairs["engines"] = ",".join(name for name, _ in report.engines)
-    pairs["ms"] = f"{report.elapsed_ms:.1f}"
-    return line(pairs)
+        facts["backup"] = report.backup
+    facts["sha256"] = report.digest
+    facts["engines"] = [name for name, _ in report.engines]
+    facts["ms"] = round(report.elapsed_ms, 1)
+    return facts
+
+
+def _plain(key: str, value: str | float | list[str]) -> str:
+    if isinstance(value, list):
+        return (" " if key in _SPACED else ",").join(value)
+    return value if isinstance(value, str) else f"{value:.1f}"
+
+
+def json_line(text: str) -> str:
+    """A line that line() has made, as one JSON object on one line: every value a text."""
+    pairs = {match[1]: _ESCAPED.sub(r"\1", match[2]) if match[2] is not None else match[3] for match in _PAIR.finditer(text)}
+    return _json(pairs)
+
+
+def _json(facts: Mapping[str, str | float | list[str]]) -> str:
+    import json
+
+    return json.dumps({key: _cut(value) for key, value in facts.items()})  # in ASCII: nothing in it can break the line
+
+
+def _cut(value: str | float | list[str]) -> str | float | list[str]:
+    """Short enough for syslog: what does not fit there any more is no JSON."""
+    if isinstance(value, str):
+        return value[:_WIDTH]
+    if not isinstance(value, list):
+        return value
+    left, items = _WIDTH, 0
+    while items < len(value) and len(value[items]) <= left:
+        left -= len(value[items])
+        items += 1
+    return value[:items] + ([f"and {len(value) - items} more"] if items < len(value) else [])
 
 
 def severity(report: Report) -> int:

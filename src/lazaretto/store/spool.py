@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from lazaretto.errors import LimitExceeded
@@ -94,47 +94,79 @@ class Spool:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    def intake(self) -> Intake:
+        """For a stream that comes in pieces: write each, then finish."""
+        return Intake(self._directory, self._memory_bytes, self._open.__setitem__)
+
     def _store(
         self, chunks: Iterable[bytes], kept: tuple[type[Exception], ...], max_bytes: int | None, limit: str
     ) -> tuple[Source, Exception | None]:
-        fd = -1
-        size = 0
+        intake = self.intake()
         problem: Exception | None = None
-        pending = bytearray()
-        full = self._memory_bytes
         try:
             try:
                 for chunk in chunks:
-                    if max_bytes is not None and size + len(chunk) > max_bytes:
+                    if max_bytes is not None and intake.size + len(chunk) > max_bytes:
                         problem = LimitExceeded(limit, f"more than {max_bytes} bytes")
                         if not kept:
                             raise problem
-                        chunk = chunk[: max_bytes - size]
-                    pending += chunk
-                    size += len(chunk)
-                    if len(pending) > full:
-                        if fd < 0:
-                            fd = self._create()
-                            full = CHUNK
-                        self._write(fd, pending)
-                        pending.clear()
-                    if problem is not None:
+                        intake.write(chunk[: max_bytes - intake.size])
                         break
+                    intake.write(chunk)
             except kept as caught:
                 problem = caught
-            if fd < 0:
-                return Source(bytes(pending)), problem
-            self._write(fd, pending)
-            pending.clear()
-            os.lseek(fd, 0, os.SEEK_SET)  # for whoever is handed the descriptor
-            fd = _read_only(fd)
-            source = self._map(fd, size)
+            return intake.finish(), problem
         except BaseException:
-            if fd >= 0:
-                os.close(fd)
+            intake.abort()
             raise
-        self._open[fd] = source
-        return source, problem
+
+
+class Intake:
+    """One stream on its way into a Spool.  Whoever began it ends it, with finish or abort.
+
+    OSError of write and finish as in the module; then it is to be aborted.
+    """
+
+    __slots__ = ("_adopt", "_directory", "_fd", "_full", "_pending", "size")
+
+    def __init__(self, directory: str | None, memory_bytes: int, adopt: Callable[[int, Source], None]) -> None:
+        self._directory = directory
+        self._adopt = adopt
+        self._fd = -1
+        self._pending = bytearray()
+        self._full = memory_bytes
+        self.size = 0  # bytes so far
+
+    def write(self, chunk: bytes) -> None:
+        """The next piece."""
+        self._pending += chunk
+        self.size += len(chunk)
+        if len(self._pending) > self._full:
+            if self._fd < 0:
+                self._fd = self._create()
+                self._full = CHUNK
+            self._write(self._fd, self._pending)
+            self._pending.clear()
+
+    def finish(self) -> Source:
+        """All of it; the Spool owns the file behind it."""
+        if self._fd < 0:
+            return Source(bytes(self._pending))
+        self._write(self._fd, self._pending)
+        self._pending.clear()
+        os.lseek(self._fd, 0, os.SEEK_SET)  # for whoever is handed the descriptor
+        self._fd = _read_only(self._fd)
+        source = self._map(self._fd, self.size)
+        self._adopt(self._fd, source)
+        self._fd = -1
+        return source
+
+    def abort(self) -> None:
+        """Give back what it holds; harmless after finish."""
+        self._pending.clear()
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
     def _create(self) -> int:
         directory = self._directory or default_directory()
