@@ -49,7 +49,7 @@ class Listener:
     def given(cls, sock: socket.socket) -> Self:
         """One that somebody else has bound, and will clear away."""
         listener = cls.__new__(cls)
-        listener.sock, listener._owner, listener._identity = sock, os.getpid(), None
+        listener.sock, listener._owner, listener._identity = sock, os.getpid(), None  # noqa: SLF001 - it is one of ours
         name = sock.getsockname()
         if isinstance(name, str | bytes):
             listener.address, listener.shared = f"unix:{os.fsdecode(name)}", False
