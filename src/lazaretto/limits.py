@@ -48,6 +48,7 @@ class Limits(NamedTuple):
     max_scan_s: float = 60.0  # for the whole message; Postfix gives a proxy 100 s, Sendmail a milter 300 s
     # -- memory
     spool_memory_bytes: int = 256 * KIB  # larger content lives in a file, not in memory
+    max_cached_answers: int = 10_000  # of engines about content, kept by each scan process for five minutes: 4 MB
 
 
 DEFAULT = Limits()
