@@ -58,9 +58,7 @@ def detach() -> Tell:
 
 def _wait(reader: int, pid: int) -> int:
     """What the background process said, on standard error if it is bad; the exit status."""
-    said = b""
-    while piece := os.read(reader, _MAX_TEXT):
-        said += piece
+    said = os.read(reader, _MAX_TEXT + 1)  # it was written at once; the end may be a long way off, workers have the pipe, too
     if not said:
         _, ended = os.waitpid(pid, 0)
         said = bytes((EX_FAILED,)) + f"ended before it was ready (status {os.waitstatus_to_exitcode(ended)})".encode()

@@ -1,0 +1,328 @@
+"""What a client's commands come to: the next hop hears them, and a transaction is kept.
+
+A relay answers the events of one session (wire/smtp_commands.py) with replies.  The next hop is connected to when the client
+says hello, for what is announced is what both sides have; MAIL, RCPT and AUTH go to it as they came, and its replies
+come back as they are.  DATA is answered by us: the next hop hears it when the message has been scanned
+(smtp_delivery.py).  RSET, and a second hello, reset both sides.
+
+A next hop that has closed an idle connection is connected to anew at the next MAIL, unless it has learned who the
+client is (AUTH, XCLIENT): then 421.  Within a transaction a lost connection is 451, until the client begins another one.
+
+Limits:  of smtp_settings.py.
+Errors:  Gone, if the client has left before its message was handed on.
+See:     smtp_session.py; docs/protocols/smtp.md; Postfix' XFORWARD_README and XCLIENT_README
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from lazaretto.frontends.next_hop import NextHop, NextHopError
+from lazaretto.frontends.smtp_delivery import LOG_ERR, LOG_WARNING, NEXT_HOP_GONE, Delivery, Gone, Result, described, refused
+from lazaretto.frontends.smtp_transaction import TROUBLE, Transaction
+from lazaretto.frontends.smtp_transaction import refused as refused_now
+from lazaretto.model import Envelope
+from lazaretto.wire import smtp_commands as wire
+from lazaretto.wire.smtp import Reply, extension_lines, offer
+from lazaretto.wire.smtp_server import EndOfData
+from lazaretto.wire.smtp_xforward import XFORWARD, Attributes, xforward_commands
+
+if TYPE_CHECKING:
+    from lazaretto.frontends.smtp_proxy import SmtpService
+    from lazaretto.wire.smtp_server import Server
+
+OK = Reply(250, (b"2.0.0 Ok",))
+GO_AHEAD = Reply(354, (b"End data with <CR><LF>.<CR><LF>",))
+DOWN = Reply(421, (b"4.3.2 Next hop not available, try again later",))
+STOPPING = Reply(421, (b"4.3.2 Service is shutting down, try again later",))
+NOT_TRUSTED = Reply(550, (b"5.7.0 Not authorized",))
+NOT_THERE = Reply(502, (b"5.5.1 Not available here",))
+ONE_EACH = Reply(452, (b"4.5.3 One recipient at a time here",))
+TOO_MANY = Reply(452, (b"4.5.3 Too many recipients",))
+
+
+class Relay:
+    """For one session.  `gone` tells whether its client has left; `delivering` and `committed`, what that would mean."""
+
+    def __init__(self, service: SmtpService, machine: Server, client: str, trusted: bool, gone: Callable[[], bool]) -> None:
+        self.transaction: Transaction | None = None
+        self.delivering = False  # a message is scanned or handed on
+        self.committed = False  # the next hop may have taken it
+        self._service = service
+        self._settings = service.settings  # those of the start, for all the session
+        self._machine = machine
+        self._client = client
+        self._trusted = trusted
+        self._gone = gone
+        self._hop: NextHop | None = None
+        self._helo = b""
+        self._external: dict[bytes, bytes | None] = {}  # by XCLIENT
+        self._bound = False  # to this connection: the next hop knows who the client is
+        self._again = False  # the next hop wants to be greeted again
+        self._handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
+            wire.Hello: self._hello,
+            wire.Mail: self._mail,
+            wire.Recipient: self._recipient,
+            wire.Data: self._data,
+            wire.Reset: self._reset,
+            wire.Xforward: self._xforward,
+            wire.Xclient: self._xclient,
+            wire.Auth: self._auth,
+            wire.AuthResponse: self._auth_response,
+            wire.Quit: self._goodbye,
+        }
+
+    async def answer(self, event: Any) -> tuple[Reply, ...]:
+        """The reply to a command; to an end of data, in LMTP, as many as there are recipients."""
+        if isinstance(event, EndOfData):
+            return await self._end_of_data(event)
+        handler = self._handlers.get(type(event))
+        return (await handler(event) if handler is not None else cast("Reply", event.reply),)
+
+    async def settle(self) -> None:
+        """After the replies: a transaction that came to nothing is reset."""
+        self.committed = False
+        if self.transaction is None:
+            await self._abandon()
+
+    def close(self) -> None:
+        """Say good-bye to the next hop."""
+        if self._hop is not None:
+            self._hop.quit()
+
+    # -- commands
+
+    async def _hello(self, event: wire.Hello) -> Reply:
+        await self._abandon()
+        self._helo = event.name
+        try:
+            hop = await self._connected()
+            if self._again:
+                self._again = False
+                await hop.hello()
+        except NextHopError as error:
+            self._service.note("next-hop", LOG_ERR, str(error))
+            return DOWN
+        name = self._settings.hostname
+        if event.verb == b"HELO":
+            return Reply(250, (name,))
+        offered = offer(hop.extensions, self._settings.max_message_bytes if b"SIZE" in hop.extensions else 0)
+        if b"PIPELINING" not in hop.extensions:
+            offered.pop(b"PIPELINING", None)
+        offered.pop(b"XFORWARD", None)
+        if self._trusted:
+            offered[b"XFORWARD"] = b" ".join(XFORWARD)
+            if b"XCLIENT" in hop.extensions:
+                offered[b"XCLIENT"] = hop.extensions[b"XCLIENT"]
+        return Reply(250, (name, *extension_lines(offered)))
+
+    async def _mail(self, event: wire.Mail) -> Reply:
+        if self._service.draining:
+            return STOPPING
+        self._forget()
+        told = event.parameters.get(b"SIZE") or b""
+        envelope = self._envelope(event.address)
+        refusal = refused_now(self._settings, self._service, int(told) if told.isdigit() and len(told) <= 20 else 0)
+        if refusal is not None:
+            self._service.done(refused(Transaction(self._settings, self._service, envelope), refusal))
+            return refusal.reply
+        try:
+            reply = await self._told_mail(b"MAIL FROM:" + event.argument)
+        except NextHopError as error:
+            self._service.note("next-hop", LOG_ERR, str(error))
+            return DOWN if self._bound else NEXT_HOP_GONE
+        if reply.positive:
+            self.transaction = Transaction(self._settings, self._service, envelope)
+        return reply
+
+    async def _told_mail(self, line: bytes) -> Reply:
+        """Tell the next hop; another connection if it has closed an idle one."""
+        before = self._hop
+        try:
+            hop = await self._connected()
+            return await hop.command(line)
+        except NextHopError:
+            if before is None or before is not self._hop or before.late or self._bound:
+                raise
+        return await (await self._connected()).command(line)
+
+    async def _recipient(self, event: wire.Recipient) -> Reply:
+        transaction, hop = cast("Transaction", self.transaction), self._hop
+        if hop is None or transaction.over is not None:
+            return transaction.over or NEXT_HOP_GONE
+        if len(transaction.recipients) >= self._settings.max_recipients:
+            return TOO_MANY
+        if transaction.recipients and self._settings.next_hop_lmtp and not self._settings.lmtp:
+            return ONE_EACH  # one reply of ours cannot say what became of two
+        try:
+            reply = await hop.command(b"RCPT TO:" + event.argument)
+        except NextHopError as error:
+            transaction.trouble, transaction.over = str(error), NEXT_HOP_GONE
+            return NEXT_HOP_GONE
+        if reply.positive:
+            transaction.recipients.append(event.address)
+            transaction.envelope = transaction.envelope._replace(rcpt_to=tuple(transaction.recipients))
+        return reply
+
+    async def _data(self, _event: wire.Data) -> Reply:
+        transaction = cast("Transaction", self.transaction)
+        if transaction.over is not None:
+            return transaction.over
+        refusal = transaction.begin()
+        if refusal is None:
+            return GO_AHEAD
+        self._service.done(refused(transaction, refusal))
+        transaction.over = refusal.reply
+        return refusal.reply
+
+    async def _end_of_data(self, event: EndOfData) -> tuple[Reply, ...]:
+        transaction = cast("Transaction", self.transaction)
+        self.delivering = True
+        try:
+            self._check_presence()
+            delivery = Delivery(self._settings, self._service.pool, transaction, self._commit)
+            result = await delivery.run(event, self._with_transaction)
+        finally:
+            self.delivering = False
+        self._end(result)
+        count = len(transaction.recipients) if self._settings.lmtp else 1
+        return result.replies if len(result.replies) == count else result.replies[:1] * count
+
+    async def _with_transaction(self) -> NextHop:
+        """The next hop that knows sender and recipients."""
+        if self._hop is None or not self._hop.usable:
+            raise NextHopError(self._hop.reason if self._hop is not None else "not connected")
+        return self._hop
+
+    def _commit(self) -> None:
+        self._check_presence()
+        self.committed = True
+
+    def _check_presence(self) -> None:
+        if self._gone():
+            raise Gone("the client hung up")
+
+    async def _goodbye(self, event: wire.Quit) -> Reply:
+        self._forget()
+        return event.reply
+
+    async def _reset(self, event: wire.Reset) -> Reply:
+        await self._abandon()
+        return event.reply
+
+    async def _xforward(self, event: wire.Xforward) -> Reply:
+        if not self._trusted:
+            return NOT_TRUSTED
+        if self.transaction is not None:
+            return Reply(503, (b"5.5.1 Within a transaction",))
+        try:
+            return await self._forwarded(await self._connected(), event.attributes)
+        except NextHopError as error:
+            self._service.note("next-hop", LOG_ERR, str(error))
+            return NEXT_HOP_GONE
+
+    async def _forwarded(self, hop: NextHop, attributes: Attributes) -> Reply:
+        """Tell the next hop what it wants to know of `attributes`."""
+        for line in xforward_commands(attributes, hop.extensions.get(b"XFORWARD", b"").upper().split()):
+            reply = await hop.command(line)
+            if not reply.positive:
+                return reply
+        return OK
+
+    async def _xclient(self, event: wire.Xclient) -> Reply:
+        if not self._trusted:
+            return NOT_TRUSTED
+        try:
+            hop = await self._connected()
+            if b"XCLIENT" not in hop.extensions:
+                return NOT_THERE
+            reply = await hop.command(event.line)
+        except NextHopError as error:
+            self._service.note("next-hop", LOG_ERR, str(error))
+            return DOWN
+        if reply.code == 220:
+            self._external.update(event.attributes)
+            self._bound = self._again = True
+        return reply
+
+    async def _auth(self, event: wire.Auth) -> Reply:
+        if self._hop is None or b"AUTH" not in self._hop.extensions:
+            return NOT_THERE
+        return await self._authenticate(self._hop.command, event.line)
+
+    async def _auth_response(self, event: wire.AuthResponse) -> Reply:
+        return await self._authenticate(cast("NextHop", self._hop).respond, event.line)
+
+    async def _authenticate(self, ask: Callable[[bytes], Awaitable[Reply]], line: bytes) -> Reply:
+        try:
+            reply = await ask(line)
+        except NextHopError as error:
+            self._service.note("next-hop", LOG_ERR, str(error))
+            return DOWN
+        self._bound = self._bound or reply.positive
+        return reply
+
+    # -- the next hop
+
+    async def _connected(self) -> NextHop:
+        """A usable connection: the one there is, or another."""
+        if self._hop is not None:
+            if self._hop.usable:
+                return self._hop
+            if self._bound:
+                raise NextHopError(self._hop.reason)
+        self._hop = NextHop(self._settings, self._service.watch)
+        await self._hop.open()
+        await self._forwarded(self._hop, self._machine.xforward)
+        return self._hop
+
+    async def _abandon(self) -> None:
+        """No transaction, on neither side."""
+        self._forget()
+        hop = self._hop
+        if hop is not None and hop.in_transaction and hop.usable:
+            try:
+                await hop.command(b"RSET")
+            except NextHopError:
+                pass  # gone, and the transaction with it
+
+    # -- the transaction
+
+    def _envelope(self, sender: bytes) -> Envelope:
+        """As far as it is known at MAIL.  XFORWARD counts above XCLIENT, and this above what we see."""
+        told = {**self._external, **self._machine.xforward}
+        client = self._client
+        if b"ADDR" in told:
+            client = (told[b"ADDR"] or b"").decode("ascii", "replace")
+            client = client[5:] if client[:5].upper() == "IPV6:" else client
+        helo = (told[b"HELO"] or b"") if b"HELO" in told else self._helo
+        return Envelope(sender, (), client, helo, (told.get(b"IDENT") or b"").decode("ascii", "replace"))
+
+    def _end(self, result: Result) -> None:
+        """It has got its final line."""
+        transaction, self.transaction = self.transaction, None
+        self._service.done(result)
+        if transaction is not None:
+            transaction.close()
+
+    def _forget(self) -> None:
+        """The client has thought better of it; that is no message, unless the next hop was at fault."""
+        transaction = self.transaction
+        if transaction is not None and transaction.trouble:
+            self.lose("deferred", f"next hop: {transaction.trouble}")
+        elif transaction is not None:
+            self.transaction = None
+            transaction.close()
+
+    def lose(self, outcome: str, error: str) -> None:
+        """The session ends in the middle."""
+        transaction = self.transaction
+        if transaction is not None and transaction.over is not None and not transaction.trouble:
+            self.transaction = None  # it has its line
+            transaction.close()
+        elif transaction is not None:
+            if transaction.trouble:
+                outcome, error = "deferred", f"next hop: {transaction.trouble}"
+            pairs = described(outcome, "system", transaction.envelope) | {"error": error}
+            self._end(Result((TROUBLE,), pairs, LOG_ERR if outcome == "deferred" else LOG_WARNING))

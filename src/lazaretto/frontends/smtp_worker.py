@@ -1,0 +1,81 @@
+"""What a worker does when it speaks SMTP: sessions, and the processes that scan for them.
+
+    worker.work(smtp_worker.duty(config, scanner, log), ...)
+
+Errors:  begin: OSError if no scan process can be started.
+See:     worker.py; smtp_proxy.py and scan_pool.py, which are put together here
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from lazaretto.frontends.samples import sample
+from lazaretto.frontends.scan_pool import PoolSettings, ScanPool
+from lazaretto.frontends.smtp_proxy import SmtpService
+from lazaretto.frontends.smtp_settings import SmtpSettings
+from lazaretto.frontends.worker import Begin
+from lazaretto.scan.job import Scanner
+
+Log = Callable[[str, int], None]
+
+
+class _Service(SmtpService):
+    """One that tells how many messages it has, whenever that changes."""
+
+    tell: Callable[[int], None] = staticmethod(lambda _messages: None)
+    _jobs = 0
+
+    @property
+    def jobs(self) -> int:
+        """Messages whose content is here."""
+        return self._jobs
+
+    @jobs.setter
+    def jobs(self, value: int) -> None:
+        self._jobs = value
+        self.tell(value)
+
+
+class SmtpDuty:
+    """A worker's Duty (worker.py)."""
+
+    def __init__(self, service: SmtpService, pool: ScanPool) -> None:
+        self._service = service
+        self._pool = pool
+
+    def protocol(self) -> asyncio.BaseProtocol:
+        """For one more client."""
+        return self._service.protocol()
+
+    async def drain(self, grace_s: float) -> None:
+        """Until there is no client any more."""
+        await self._service.drain(grace_s)
+
+    def counters(self) -> Mapping[str, float]:
+        """The service's, and the pool's."""
+        counters = self._pool.counters
+        return {
+            **self._service.counters(),
+            "lazaretto_cache_hits_total": counters.cache_hits,
+            sample("lazaretto_restarts_total", process="scan"): counters.crashes + counters.timeouts,
+        }
+
+    async def close(self) -> None:
+        """Whatever is still there is broken off."""
+        await self._service.close()
+        await self._pool.close()
+
+
+def duty(settings: SmtpSettings, pool_settings: PoolSettings, scanner: Scanner, log: Log) -> Begin:
+    """How to begin."""
+
+    async def begin(tell: Callable[[int], None]) -> SmtpDuty:
+        pool = ScanPool(scanner, pool_settings, log)
+        pool.start()
+        service = _Service(settings, pool, log)
+        service.tell = tell
+        return SmtpDuty(service, pool)
+
+    return begin

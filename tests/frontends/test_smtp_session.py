@@ -1,0 +1,174 @@
+"""Sessions: whole messages, what is sent ahead, clients that say nothing, hang up, or do not listen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from next_hop_double import KEYWORDS, WAIT, NextHop
+from smtp_running import InlinePool, Running, settings, stuffed
+
+MESSAGE = b"Subject: x\r\n\r\ny\r\n"
+
+
+def test_one_message() -> None:
+    with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
+        assert client.greeting == b"220 proxy.example ESMTP\r\n"
+        replies = client.envelope(b"a@example.net", b"b@example.net")
+        assert [reply[:3] for reply in replies] == [b"250"] * 4
+        content = b"Subject: x\r\n\r\n.dot\r\n..\r\n\0 \x80\xff\r\nend\r\n"
+        assert client.content(content) == b"250 2.0.0 Ok: queued as 1\r\n"
+        assert client.say(b"QUIT").startswith(b"221 ")
+        assert client.ended()
+        (message,) = hop.messages
+        assert message == (b"<s@example.org>", (b"<a@example.net>", b"<b@example.net>"), content, ())
+        assert hop.commands[0] == b"EHLO proxy.example"
+        line = running.line()
+        assert line["outcome"] == "clean"
+        assert line["next_hop"] == "250 2.0.0 Ok: queued as 1"
+        assert line["to"] == "a@example.net,b@example.net"
+        assert line["size"] == str(len(content))
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"Subject: only a header\r\n", b"\r\n.\r\n", b".\r\n..\r\n", b"x" * 5000 + b"\r\n"])
+def test_any_content_arrives_as_it_was(content: bytes) -> None:
+    with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
+        client.envelope()
+        assert client.content(content).startswith(b"250 ")
+        assert [message.content for message in hop.messages] == [content]
+
+
+def test_several_transactions_in_one_session() -> None:
+    with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
+        client.say(b"EHLO client.example")
+        for number in range(3):
+            client.envelope(b"r%d@example.net" % number, hello=b"")
+            assert client.content(b"%d\r\n" % number) == b"250 2.0.0 Ok: queued as %d\r\n" % (number + 1)
+            assert client.say(b"RSET").startswith(b"250 ")
+        assert [message.content for message in hop.messages] == [b"0\r\n", b"1\r\n", b"2\r\n"]
+        assert hop.connections == 1
+        assert [line["outcome"] for line in running.final] == ["clean"] * 3
+
+
+def test_edits_are_carried_out() -> None:
+    with NextHop() as hop, Running(settings(hop), InlinePool(prefix=b".X-Lazaretto: yes\r\n")) as running, running.client() as client:
+        client.envelope()
+        assert client.content(MESSAGE).startswith(b"250 ")
+        assert hop.messages[0].content == b".X-Lazaretto: yes\r\n" + MESSAGE
+
+
+def test_large_message_is_spooled_and_streamed(tmp_path: Path) -> None:
+    spool = {"spool_directory": str(tmp_path), "spool_memory_bytes": 1 << 16}
+    content = b"".join(b"%08d %b\r\n" % (number, b"." * 90) for number in range(50_000))
+    with NextHop() as hop, Running(settings(hop, **spool)) as running, running.client() as client:
+        client.envelope()
+        assert client.content(content).startswith(b"250 ")
+        assert hop.messages[0].content == content
+
+
+# -- pipelining
+
+
+def test_pipelined_commands_are_told_one_at_a_time() -> None:
+    """The next hop does not announce it; a client that does it all the same is served."""
+    without = [keyword for keyword in KEYWORDS if keyword != b"PIPELINING"]
+    with NextHop(keywords=without) as hop, Running(settings(hop)) as running, running.client() as client:
+        client.send(b"EHLO me\r\nMAIL FROM:<s@example.org>\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n")
+        assert [client.reply()[:3] for _ in range(5)] == [b"250", b"250", b"250", b"250", b"354"]
+        client.send(stuffed(MESSAGE) + b"MAIL FROM:<t@example.org>\r\nRCPT TO:<c@example.net>\r\nDATA\r\n")
+        assert [client.reply()[:3] for _ in range(4)] == [b"250", b"250", b"250", b"354"]
+        client.send(stuffed(MESSAGE) + b"QUIT\r\n")
+        assert [client.reply()[:3] for _ in range(2)] == [b"250", b"221"]
+        assert [message.recipients for message in hop.messages] == [(b"<a@example.net>", b"<b@example.net>"), (b"<c@example.net>",)]
+
+
+def test_refused_recipients_are_refused_live() -> None:
+    answers = {"RCPT": [b"550-5.1.1 Nobody\r\n550 5.1.1 here\r\n", b"250 2.1.5 Ok\r\n", b"451 4.2.2 Full\r\n"]}
+    with NextHop(answers) as hop, Running(settings(hop)) as running, running.client() as client:
+        replies = client.envelope(b"a@example.net", b"b@example.net", b"c@example.net")
+        assert replies[2:] == [b"550-5.1.1 Nobody\r\n550 5.1.1 here\r\n", b"250 2.1.5 Ok\r\n", b"451 4.2.2 Full\r\n"]
+        assert client.content().startswith(b"250 ")
+        assert hop.messages[0].recipients == (b"<b@example.net>",)
+        assert running.line()["to"] == "b@example.net"
+
+
+def test_too_many_recipients() -> None:
+    with NextHop() as hop, Running(settings(hop, max_recipients=2)) as running, running.client() as client:
+        replies = client.envelope(b"a@example.net", b"b@example.net", b"c@example.net")
+        assert [reply[:9] for reply in replies[2:]] == [b"250 2.1.5", b"250 2.1.5", b"452 4.5.3"]
+        assert client.content().startswith(b"250 ")
+
+
+# -- the client's manners
+
+
+def test_a_client_that_says_nothing() -> None:
+    with NextHop() as hop, Running(settings(hop, command_timeout_s=0.05)) as running, running.client() as client:
+        assert client.reply().startswith(b"421 4.4.2 ")
+        assert client.ended()
+    assert running.lines == []
+
+
+def test_a_client_that_stops_within_a_transaction() -> None:
+    with NextHop() as hop, Running(settings(hop, command_timeout_s=0.3)) as running, running.client() as client:
+        client.envelope()
+        assert client.reply().startswith(b"421 4.4.2 ")
+        assert running.line()["outcome"] == "aborted"
+
+
+def test_a_client_that_stops_within_a_message() -> None:
+    with NextHop() as hop, Running(settings(hop, data_timeout_s=0.05)) as running, running.client() as client:
+        client.envelope()
+        assert client.say(b"DATA").startswith(b"354 ")
+        client.send(b"Subject: x\r\n")
+        assert client.reply().startswith(b"421 4.4.2 ")
+        line = running.line()
+        assert (line["outcome"], line["error"]) == ("aborted", "the client said nothing in time")
+        hop.until(lambda: hop.ended == 1)
+        assert hop.ends == 0
+        assert b"DATA" not in hop.commands
+
+
+@pytest.mark.parametrize("begun", [b"", b"Subj", b"Subject: x\r\n\r\n.", b"Subject: x\r\n\r\n.\r"])
+def test_a_client_that_hangs_up_within_a_message(begun: bytes) -> None:
+    with NextHop() as hop, Running(settings(hop)) as running:
+        with running.client() as client:
+            client.envelope()
+            assert client.say(b"DATA").startswith(b"354 ")
+            client.send(begun)
+        assert running.line()["outcome"] == "aborted"
+        hop.until(lambda: hop.ended == 1)
+        assert (hop.ends, hop.messages) == (0, [])
+
+
+def test_a_client_that_hangs_up_between_commands() -> None:
+    with NextHop() as hop, Running(settings(hop)) as running:
+        with running.client() as client:
+            client.envelope()
+        assert running.line()["outcome"] == "aborted"
+        hop.until(lambda: hop.ended == 1)
+
+
+def test_a_client_that_hangs_up_while_a_command_is_told() -> None:
+    with NextHop({"RCPT": [WAIT + b"250 2.1.5 Ok\r\n"]}) as hop, Running(settings(hop)) as running:
+        with running.client() as client:
+            client.say(b"EHLO client.example")
+            client.say(b"MAIL FROM:<s@example.org>")
+            client.send(b"RCPT TO:<r@example.net>\r\n")
+            hop.heard(b"RCPT")
+        hop.go()
+        assert running.line()["outcome"] == "aborted"
+        hop.until(lambda: hop.ended == 1)
+
+
+def test_a_client_that_does_not_take_its_replies() -> None:
+    with NextHop() as hop, Running(settings(hop, command_timeout_s=0.3)) as running, running.client() as client:
+        client.sock.settimeout(0.05)
+        try:
+            while True:
+                client.sock.sendall(b"NOOP\r\n" * 10_000)
+        except OSError:  # nobody reads any more, or it has been hung up on already
+            pass
+        running.until_idle()
+        assert running.service.connections == 0
