@@ -29,9 +29,28 @@ RULE = re.compile(r"^(?:private\s+|global\s+)*rule\s+(\w+)(?:[^{]*\{\s*meta:\s*n
 # The star is a reason: down, timeout, limit, encrypted, broken, unsupported.
 REASONS = {"engine.*": "scan/inquiry.py", "clamd.*": "engines/clamd.py", "command.*": "engines/command.py"}
 # Literals that look like a finding and are not: the first word of one never is.
-NOT_A_FAMILY = {"backup", "conf", "email", "headers", "lazaretto", "log", "os", "policy", "metrics", "process", "quarantine", "server", "smtp", "socket", "sys", "untitled"}
+NOT_A_FAMILY = {
+    "backup",
+    "conf",
+    "email",
+    "headers",
+    "lazaretto",
+    "log",
+    "os",
+    "policy",
+    "metrics",
+    "process",
+    "quarantine",
+    "server",
+    "smtp",
+    "socket",
+    "sys",
+    "untitled",
+}
 # File names, as in "winmail.dat"; the last word of a finding is none of these.
 NOT_A_NAME = {
+    "cf",
+    "lazaretto-*",
     "bas",
     "bin",
     "ole",

@@ -85,7 +85,8 @@ def test_help_of_each_command(name: str, expected: set[str], capsys: pytest.Capt
 
 
 IN_RECIPES = {"filter", "client"}  # for those a wrong command line is a temporary failure: see their own tests
-CONFIGURED = set(command.COMMANDS) - {"client", "migrate"}
+CONFIGURED = set(command.COMMANDS) - {"client", "migrate", "setup"}
+WITH_ANSWERS_OF_THEIR_OWN = {"doctor", "proxy"}  # to a wrong configuration: see their own tests
 
 
 @pytest.mark.parametrize("name", command.COMMANDS)
@@ -105,7 +106,7 @@ def test_a_wrong_command_line(name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "--no-such-option" in err or "required" in err
 
 
-@pytest.mark.parametrize("name", sorted(CONFIGURED - IN_RECIPES))
+@pytest.mark.parametrize("name", sorted(CONFIGURED - IN_RECIPES - WITH_ANSWERS_OF_THEIR_OWN))
 def test_a_wrong_configuration(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.toml").write_text("[policy]\nmalware = 1\n")
     (tmp_path / "m.eml").write_bytes(b"Subject: x\n\nx\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import socket
 from pathlib import Path
@@ -162,6 +163,11 @@ def test_the_log_is_one_write(capfd: pytest.CaptureFixture[str], monkeypatch: py
 def test_without_syslog_lines_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
     setup.log(parse())("one", 6)
     assert capfd.readouterr().err == "one\n"
+
+
+def test_lines_as_json(capfd: pytest.CaptureFixture[str]) -> None:
+    setup.log(parse([("f", "[log]\nformat = 'json'\n")]))('lazaretto: outcome=clean id=1 error="a \\"b\\""', 6)
+    assert json.loads(capfd.readouterr().err) == {"outcome": "clean", "id": "1", "error": 'a "b"'}
 
 
 def test_a_line_that_syslog_does_not_take_goes_to_standard_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
     scan-mail < message > safe message          for procmail, maildrop, Sieve
     scan-mail -server, scan-mail -daemon        the same for many clients
+    scan-mail -proxy                            SMTP for another server
+    scan-mail -postfix ADDRESS                  SMTP on standard input and output, for Postfix' spawn(8)
 
 Everything that is configured becomes the text of a lazaretto.toml: first what the old mail
 scanner did by itself and what f-prot.conf says ($SCANMAIL_CONFIG, else /etc/f-prot.conf),
@@ -12,8 +14,8 @@ $SENDER and $RECIPIENT, where the mail system sets them, are the envelope, for r
 $LAZARETTO_STATE_DIR is where caches live, if not where `lazaretto` has them.
 
 Exit status of the filter: as of `lazaretto filter`, but 75 for a wrong command line or
-configuration, too: with any other, some mail system would bounce.  A server that cannot
-be started ends with 1.
+configuration, too: with any other, some mail system would bounce.  -postfix says 421 to its client
+then, besides.  A server that cannot be started ends with 1.
 
 Errors:  none; a line on standard error.
 See:     docs/scan-mail.md; legacy/options.py, legacy/profile.py, frontends/stdio.py
@@ -22,9 +24,10 @@ See:     docs/scan-mail.md; legacy/options.py, legacy/profile.py, frontends/stdi
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from lazaretto.cli import setup
 from lazaretto.errors import EX_OK, EX_TEMPFAIL, ConfigError
@@ -34,6 +37,7 @@ from lazaretto.model import Envelope
 from lazaretto.scan.report import failure_line, line
 
 if TYPE_CHECKING:
+    from lazaretto.frontends.spawn import Standard
     from lazaretto.policy.config import Config
     from lazaretto.scan.job import Scanner
 
@@ -42,9 +46,11 @@ Log = Callable[[str, int], None]
 EX_FAILED = 1  # of a server that does not start
 LOG_ERR, LOG_WARNING = 3, 4
 FPROT_CONF = "/etc/f-prot.conf"
+_FACILITY = 2  # mail: of complaints before the configuration is known
 _FIND_CLAMD_S = 0.5  # as in scan/assemble.py
 _PATHS = ("SCANMAIL_CONFIG", "LAZARETTO_CONFIG", "LAZARETTO_STATE_DIR")  # of the environment
-_TO_COME = {"milter": "milter", "postfix": "SMTP filter", "proxy": "SMTP proxy"}
+_TO_COME = {"milter": "milter"}
+_SERVERS = ("server", "proxy")
 
 
 class Chosen(NamedTuple):
@@ -65,17 +71,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    spawned = _is_spawned()
     try:
         invocation = options.parse(arguments)
     except UsageError as error:
+        if spawned:
+            from lazaretto.frontends.spawn import Standard
+
+            return _refuse_session(Standard(), "command-line", str(error))
         _complain("command-line", f"{error}; -help shows what there is")
         return EX_TEMPFAIL
     if invocation.mode == "help":
         return _help()
-    failed = EX_FAILED if invocation.mode == "server" else EX_TEMPFAIL
+    if invocation.mode == "postfix":
+        return _spawned(invocation)
+    failed = EX_FAILED if invocation.mode in _SERVERS else EX_TEMPFAIL
     try:
         if invocation.mode == "server":
             return _serve(invocation)
+        if invocation.mode == "proxy":
+            return _proxy(invocation)
         if invocation.mode in _TO_COME:
             return _refuse(invocation)
         from lazaretto.frontends import stdio
@@ -146,6 +161,9 @@ def _command_line(invocation: Invocation) -> str:
         lines.append(f'backup.mode = "{invocation.backup}"')
     if invocation.debug or invocation.verbose:
         lines.append(f'log.level = "{"debug" if invocation.debug else "info"}"')
+    if invocation.mode == "proxy":
+        lines.append(f'smtp.listen = ["{invocation.proxy_address}"]')
+        lines.append(f'smtp.next_hop = "{invocation.smtp_address}"')
     return "\n".join(lines)
 
 
@@ -190,8 +208,8 @@ def _warn(invocation: Invocation, chosen: Chosen) -> None:
         log(line({"warning": "the sanitizer's lines on the command line were checked, but have no effect in this version"}), LOG_WARNING)
 
 
-def _serve(invocation: Invocation) -> int:
-    """Serve until told to stop; the exit status.  ConfigError at the start."""
+def _settle(invocation: Invocation) -> tuple[Chosen, str]:
+    """What a server begins with: the configuration, and the directory in which it was started.  ConfigError."""
     for name in _PATHS:  # a daemon leaves this directory, and looks there again
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.environ[name])
@@ -200,9 +218,29 @@ def _serve(invocation: Invocation) -> int:
     if invocation.daemon and not chosen.config.settings["log.syslog"]:
         raise ConfigError("SCANMAIL_LOGHOST: expected another place than standard error: there is none in the background")
     _warn(invocation, chosen)
+    return chosen, directory
 
+
+def _proxy(invocation: Invocation) -> int:
+    """Serve SMTP until told to stop; the exit status.  ConfigError at the start."""
+    from lazaretto.cli import launch
+
+    chosen, directory = _settle(invocation)
+
+    def load() -> launch.Loaded:
+        again = choose(invocation, directory)
+        return launch.Loaded(again.config, lambda: _scanner(again), again.log)
+
+    pid_files = cast("tuple[str, ...]", chosen.config.settings["server.pid_files"]) if invocation.daemon else ()
+    return EX_FAILED if launch.start(load, {"smtp"}, pid_files, daemon=invocation.daemon) else EX_OK
+
+
+def _serve(invocation: Invocation) -> int:
+    """Serve until told to stop; the exit status.  ConfigError at the start."""
     from lazaretto.cli.serve import start
     from lazaretto.frontends.server import Served, Settings
+
+    chosen, directory = _settle(invocation)
 
     def make() -> Served:
         again = choose(invocation, directory)
@@ -215,6 +253,49 @@ def _serve(invocation: Invocation) -> int:
     if not invocation.daemon:  # whoever started us knows the process
         settings = settings._replace(pid_files=())
     return EX_FAILED if start(make, settings, daemon=invocation.daemon) else EX_OK
+
+
+def _is_spawned() -> bool:
+    """Is standard error the client's socket, too?  Then nothing may be said there."""
+    try:
+        streams = os.fstat(0), os.fstat(2)
+    except OSError:
+        return False
+    return stat.S_ISSOCK(streams[0].st_mode) and os.path.samestat(*streams)
+
+
+def _spawned(invocation: Invocation) -> int:
+    """One SMTP session; the exit status."""
+    from lazaretto.frontends.spawn import Standard
+
+    standard = Standard()
+    try:
+        from lazaretto.frontends.smtp_settings import Address, SmtpSettings
+
+        chosen = choose(invocation)
+        _warn(invocation, chosen)
+        settings = SmtpSettings.of(chosen.config.settings, chosen.config.limits, chosen.config.spool_directory)
+        scanner = _scanner(chosen)
+    except ConfigError as error:
+        return _refuse_session(standard, "configuration", str(error))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, the message stays with its owner
+        return _refuse_session(standard, "system", f"cannot start: {type(error).__name__}: {error}")
+    next_hop = Address(*invocation.smtp_address)
+    return standard.serve(scanner, settings._replace(next_hop=next_hop, lmtp=False, next_hop_lmtp=False), chosen.log)
+
+
+def _refuse_session(standard: Standard, rule: str, error: str) -> int:
+    """Nothing can be started: 421 to the client, and the reason to syslog, where there is no standard error."""
+    status = standard.refuse()
+    text = line({"outcome": "deferred", "rule": rule, "error": error})
+    if standard.hushed:
+        from lazaretto.frontends.syslog import Syslog
+        from lazaretto.wire.syslog import DEVICE
+
+        Syslog(DEVICE, "scan-mail.pl", _FACILITY, LOG_ERR).log(text.removeprefix("lazaretto: "), LOG_ERR)
+    else:
+        setup.to_stderr(text)
+    return status
 
 
 def _refuse(invocation: Invocation) -> int:

@@ -1,7 +1,10 @@
-"""`lazaretto serve`: scan for clients, as the [server] part of the configuration says.
+"""`lazaretto serve`: what the configuration has for others: the scan server of [server], the SMTP proxy of [smtp].
+
+With [server] alone, this process is the scan server. If there is more to do, in [smtp], [metrics] or [process] user,
+or if sockets were bound for us, a supervisor does it.
 
 Exit status: 0 stopped by TERM or INT; 1 it could not start; 64 wrong command line; 78 the configuration is wrong.
-See:  frontends/server.py, docs/protocols/scan-server.md
+See:  frontends/server.py, docs/protocols/scan-server.md; cli/launch.py, docs/processes.md
 """
 
 from __future__ import annotations
@@ -10,14 +13,15 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lazaretto.cli import setup
+from lazaretto.cli import launch, setup
+from lazaretto.cli.launch import EX_FAILED
 from lazaretto.errors import EX_CONFIG, ConfigError, LazarettoError
+from lazaretto.policy.keys import toml
 
 if TYPE_CHECKING:
     from lazaretto.frontends.daemon import Tell
     from lazaretto.frontends.server import Served, Settings
-
-EX_FAILED = 1
+    from lazaretto.policy.config import Config
 
 
 def run(args: list[str]) -> int:
@@ -28,7 +32,8 @@ def run(args: list[str]) -> int:
         allow_abbrev=False,
         prog="lazaretto serve",
         formatter_class=setup.formatter,
-        description="Scan for clients that name files or send messages, until stopped by SIGTERM. SIGHUP reads the configuration again.",
+        description="Serve what the configuration says, until stopped by SIGTERM: scan for clients that name files or send messages "
+        "([server]), and pass SMTP on to another server ([smtp], if it has addresses). SIGHUP reads the configuration again.",
         epilog="Exit status: 0 stopped; 1 it could not start; 78 the configuration is wrong.",
     )
     setup.add_options(parser)
@@ -36,8 +41,7 @@ def run(args: list[str]) -> int:
         "--listen", metavar="ADDRESS", action="append", default=[],
         help="HOST:PORT, [IPv6]:PORT or unix:PATH, repeatable (default: [server] listen)",
     )  # fmt: skip
-    parser.add_argument("--pid-file", metavar="FILE", action="append", default=[], help="repeatable (default: [server] pid_files)")
-    parser.add_argument("--daemon", action="store_true", help="go into the background, once everything is ready")
+    launch.add_options(parser)
     options = parser.parse_args(args)
 
     from lazaretto.frontends.server import Served, Settings
@@ -47,6 +51,11 @@ def run(args: list[str]) -> int:
         return Served(setup.scanner(options, config), setup.log(config))
 
     config = setup.config(options)
+    services = _services(config, options.listen)
+    if services:
+        lines = [f"server.listen = {toml(options.listen)}"] if options.listen else []
+        launch.make_absolute(options)
+        return launch.start(lambda: launch.load(options, lines), services, options.pid_file or None, daemon=options.daemon)
     settings = Settings.of(config.settings)
     settings = settings._replace(
         listen=tuple(options.listen) or settings.listen,
@@ -54,11 +63,19 @@ def run(args: list[str]) -> int:
     )
     if options.daemon and not config.settings["log.syslog"]:
         raise ConfigError('log.syslog: expected a place such as "/dev/log": in the background there is no standard error')
-    if options.daemon:
-        named = options.config or os.environ.get("LAZARETTO_CONFIG")  # the daemon leaves this directory
-        options.config = os.path.abspath(named) if named else None
-        options.state_dir = os.path.abspath(options.state_dir) if options.state_dir else None
+    launch.make_absolute(options)
     return start(make, settings, daemon=options.daemon)
+
+
+def _services(config: Config, listen: list[str]) -> set[str]:
+    """What a supervisor is to serve; nothing, if it takes none."""
+    from lazaretto.frontends.notify import names
+
+    given = names(os.environ)
+    services = {"smtp"} if config.settings["smtp.listen"] or "smtp" in given else set()
+    if services or given or config.settings["metrics.listen"] or config.settings["process.user"] or config.settings["process.group"]:
+        return services | ({"server"} if listen or config.settings["server.listen"] or "server" in given else set())
+    return set()
 
 
 def start(make: Callable[[], Served], settings: Settings, *, daemon: bool) -> int:
@@ -66,7 +83,7 @@ def start(make: Callable[[], Served], settings: Settings, *, daemon: bool) -> in
     from lazaretto.frontends import failure, server
     from lazaretto.frontends.daemon import detach
 
-    tell: Tell = _complain
+    tell: Tell = launch.complain
     if daemon:
         tell = detach()
     try:
@@ -77,8 +94,3 @@ def start(make: Callable[[], Served], settings: Settings, *, daemon: bool) -> in
     except (OSError, LazarettoError) as error:
         tell(failure.reason(error))
         return EX_FAILED
-
-
-def _complain(problem: str, status: int = EX_FAILED) -> None:
-    if problem and status:
-        setup.to_stderr(f"lazaretto: {problem}")

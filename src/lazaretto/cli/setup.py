@@ -146,6 +146,15 @@ def to_stderr(text: str, _level: int = 6) -> None:
 
 def log(config: Config) -> Callable[[str, int], None]:
     """Where final lines go as [log] says: to syslog, or to standard error if there is none, or if syslog does not take it."""
+    send = _sender(config)
+    if config.settings["log.format"] == "text":
+        return send
+    from lazaretto.scan.report import json_line
+
+    return lambda text, level: send(json_line(text), level)
+
+
+def _sender(config: Config) -> Callable[[str, int], None]:
     address = str(config.settings["log.syslog"])
     if not address:
         return to_stderr
