@@ -55,6 +55,11 @@ class Double:
         self._thread.join(10)
         self.hang_up()
 
+    @property
+    def idle(self) -> bool:
+        """Is nobody connected?"""
+        return not self._open
+
     def hang_up(self) -> None:
         """Close the connections, as an idle time-out or a restart does."""
         for sock in list(self._open):

@@ -131,6 +131,21 @@ def test_replies_that_do_not_come() -> None:
         using(double, talk)
 
 
+def test_a_reply_that_drips_does_not_take_for_ever() -> None:
+    """The time is for the whole reply, not for each of its lines."""
+
+    async def talk(hop: NextHop) -> None:
+        asked = asyncio.ensure_future(hop.command(b"NOOP"))
+        while not asked.done():
+            await asyncio.sleep(0.02)
+            hop.data_received(b"250-and another line\r\n")
+        with pytest.raises(NextHopError, match="in time"):
+            await asked
+
+    with Double({"NOOP": [SILENCE]}) as double:
+        using(double, talk, next_hop_timeout_s=0.3)
+
+
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [

@@ -134,6 +134,42 @@ def test_reset_resets_both_sides() -> None:
         assert hop.commands.count(b"RSET") == 1
 
 
+@pytest.mark.parametrize("answer", [b"451 4.3.0 Not now\r\n", b"502 5.5.1 What?\r\n"])
+def test_a_next_hop_that_refuses_to_reset_is_left(answer: bytes) -> None:
+    """It may still have the first recipient, and would give him the second message."""
+    with NextHop({"RSET": [answer]}) as hop, Running(settings(hop)) as running, running.client() as client:
+        client.envelope()
+        assert client.say(b"RSET").startswith(b"250 ")
+        client.envelope(b"other@example.net", hello=b"")
+        assert client.content().startswith(b"250 ")
+        assert hop.connections == 2
+        assert hop.messages[0].recipients == (b"<other@example.net>",)
+
+
+def test_a_next_hop_that_leaves_at_a_recipient_is_named_in_the_line() -> None:
+    with NextHop({"RCPT": [b"421 4.3.2 Going\r\n"]}) as hop, Running(settings(hop)) as running, running.client() as client:
+        assert client.envelope()[-1] == b"421 4.3.2 Going\r\n"
+        assert client.ended()
+        line = running.line()
+        assert (line["outcome"], line["error"]) == ("deferred", "next hop: 421 4.3.2 Going")
+
+
+def test_a_line_that_cannot_be_logged_keeps_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    with NextHop() as hop, Running(settings(hop, max_jobs=1)) as running:
+        with running.client() as client, monkeypatch.context() as broken:
+            broken.setattr(running.service, "_log", _no_log)
+            client.envelope()
+            client.say(b"DATA")
+            client.send(b".\r\n")
+            assert client.ended()
+        assert (running.service.jobs, running.service.spooled_bytes) == (0, 0)
+        running.troubles.clear()
+
+
+def _no_log(_text: str, _level: int) -> None:
+    raise OSError("no room")
+
+
 def test_a_second_hello_ends_the_transaction() -> None:
     with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
         client.envelope()

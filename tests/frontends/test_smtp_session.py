@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
+from lazaretto.frontends import smtp_session
+from lazaretto.frontends.smtp_session import COMMANDS_IN_A_ROW
+from lazaretto.wire.smtp import Reply
 from next_hop_double import KEYWORDS, WAIT, NextHop
 from smtp_running import InlinePool, Running, settings, stuffed
 
@@ -172,3 +177,80 @@ def test_a_client_that_does_not_take_its_replies() -> None:
             pass
         running.until_idle()
         assert running.service.connections == 0
+
+
+def test_a_client_that_goes_on_after_its_last_word_fills_no_memory() -> None:
+    """It has been sent away, and is listened to only so that it hears why."""
+    with NextHop() as hop, Running(settings(hop, max_connections=0)) as running, running.client() as client:
+        assert client.greeting.startswith(b"421 ")
+        (session,) = running.service._sessions
+        for _ in range(100):
+            client.send(b"x" * 100_000)
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.ended()
+        running.until_idle()
+        assert session._machine.buffered < 1 << 18
+
+
+def test_a_client_of_many_commands_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands are there at once, and are answered without asking anybody: still the event loop goes round."""
+    said = 0
+    say = smtp_session.Session._say
+
+    def counted(self: smtp_session.Session, reply: Reply) -> None:
+        nonlocal said
+        said += 1
+        say(self, reply)
+
+    async def most_in_a_row() -> int:
+        most = before = said
+        while running.service.connections:
+            most, before = max(most, said - before), said
+            await asyncio.sleep(0)
+        return most
+
+    monkeypatch.setattr(smtp_session.Session, "_say", counted)
+    with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
+        most = running.begin(most_in_a_row())
+        client.send(b"NOOP\r\n" * COMMANDS_IN_A_ROW * 100 + b"QUIT\r\n")
+        while client.reply() != b"221 2.0.0 Bye\r\n":
+            pass
+        assert most() < 4 * COMMANDS_IN_A_ROW
+    assert said == COMMANDS_IN_A_ROW * 100 + 2
+
+
+def test_a_client_that_takes_no_reply_keeps_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never reads, and nothing tells us to wait for that."""
+    monkeypatch.setattr(smtp_session, "LINGER_S", 0.05)
+    with NextHop() as hop, Running(settings(hop, command_timeout_s=0.3)) as running, running.client() as client:
+        (session,) = running.service._sessions
+        transport = session._transport
+        assert transport is not None
+        transport.set_write_buffer_limits(1 << 30)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        while not transport.is_closing() and transport.get_write_buffer_size() < 1 << 18:
+            client.send(b"NOOP\r\n" * 1000)
+        running.until_idle()
+
+        async def gone() -> None:
+            async with asyncio.timeout(10):
+                while transport.get_extra_info("socket").fileno() >= 0:
+                    await asyncio.sleep(0)
+
+        running.run(gone())
+
+
+def test_a_client_that_leaves_while_it_takes_no_replies() -> None:
+    """Nobody waits until it would have had time to take them."""
+    with NextHop() as hop, Running(settings(hop, command_timeout_s=1000.0)) as running:
+        with running.client() as client:
+            (session,) = running.service._sessions
+            client.sock.settimeout(0.05)
+            commands, sent = b"NOOP\r\n" * 10_000, 0
+            while not session._full:
+                try:
+                    sent += client.sock.send(commands[sent % 6 :])
+                except TimeoutError:
+                    pass
+        running.until_idle()

@@ -303,6 +303,20 @@ def test_full_queue_of_a_daemon_that_hangs(directory: Path) -> None:
         log.close()
 
 
+@pytest.mark.parametrize(("pauses", "heard"), [(1_000_000, False), (0, True)])
+def test_who_hangs_is_left_alone_for_a_while(directory: Path, monkeypatch: pytest.MonkeyPatch, pauses: int, heard: bool) -> None:
+    """Or each message would cost all others the time-out."""
+    monkeypatch.setattr(syslog, "_PAUSES", pauses)
+    with datagram_daemon(directory / "log") as daemon:
+        log = logger(directory / "log", timeout_s=0.02)
+        while log.log("line", 4):
+            pass
+        while select.select([daemon], [], [], 0)[0]:
+            daemon.recv(9999)
+        assert log.log("there is room again", 4) == heard
+        log.close()
+
+
 def test_stream_daemon_that_hangs(directory: Path) -> None:
     """A line of which half has gone is not continued by the next one."""
     with stream_daemon(directory / "log") as daemon:

@@ -202,6 +202,7 @@ class NextHop(asyncio.Protocol):
         return await self._reply(self._settings.next_hop_timeout_s)
 
     async def _reply(self, timeout_s: float) -> Reply:
+        until = self._loop.time() + timeout_s  # for all of it, however it drips
         while True:
             try:
                 event = self._client.next_event()
@@ -214,7 +215,7 @@ class NextHop(asyncio.Protocol):
                 if event.reply is not None:
                     return event.reply
             self._check()
-            await self._news(timeout_s)
+            await self._news(max(until - self._loop.time(), 0.0))
 
     async def _news(self, timeout_s: float) -> None:
         """Until something happens.  NextHopError if that is the end."""

@@ -160,6 +160,8 @@ class Relay:
         except NextHopError as error:
             transaction.trouble, transaction.over = str(error), NEXT_HOP_GONE
             return NEXT_HOP_GONE
+        if reply.code == 421:  # after which the session is over
+            transaction.trouble = str(reply)
         if reply.positive:
             transaction.recipients.append(event.address)
             transaction.envelope = transaction.envelope._replace(rcpt_to=tuple(transaction.recipients))
@@ -283,7 +285,8 @@ class Relay:
         hop = self._hop
         if hop is not None and hop.in_transaction and hop.usable:
             try:
-                await hop.command(b"RSET")
+                if not (await hop.command(b"RSET")).positive:
+                    hop.abort()  # it may remember recipients, who would get the next message
             except NextHopError:
                 pass  # gone, and the transaction with it
 
@@ -302,9 +305,9 @@ class Relay:
     def _end(self, result: Result) -> None:
         """It has got its final line."""
         transaction, self.transaction = self.transaction, None
-        self._service.done(result)
         if transaction is not None:
-            transaction.close()
+            transaction.close()  # whatever becomes of the line
+        self._service.done(result)
 
     def _forget(self) -> None:
         """The client has thought better of it; that is no message, unless the next hop was at fault."""

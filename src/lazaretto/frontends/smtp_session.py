@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lazaretto.frontends.smtp_proxy import SmtpService
 
 BACKLOG_BYTES = 1 << 16
+COMMANDS_IN_A_ROW = 16  # of one client, then others have their turn
 LINGER_S = 3.0
 FULL = Reply(421, (b"4.3.2 Too many connections, try again later",))
 LATE = Reply(421, (b"4.4.2 Timeout",))
@@ -154,6 +155,7 @@ class Session(asyncio.Protocol):
         self._relay.close()
         if self._transport is not None:
             self._transport.close()
+            self._loop.call_later(LINGER_S, self._transport.abort)  # whoever takes no reply would keep the descriptor for ever
         self._service.ended(self)
 
     async def _converse(self) -> None:
@@ -162,6 +164,7 @@ class Session(asyncio.Protocol):
             self._write(FULL)
             return
         machine, relay = self._machine, self._relay
+        commands = 0
         self._say(Reply(220, (self._settings.hostname + (b" LMTP" if self._settings.lmtp else b" ESMTP"),)))
         while machine.state is not State.CLOSED:
             event = machine.next_event()
@@ -187,6 +190,9 @@ class Session(asyncio.Protocol):
                     await relay.settle()
                 if self._full and not await self._heard():
                     return
+                commands += 1
+                if commands % COMMANDS_IN_A_ROW == 0:
+                    await asyncio.sleep(0)  # what we answer ourselves makes nobody wait
 
     async def _more(self) -> None:
         """Until there is more to look at.  A command has to arrive within its time, of a message a piece."""
@@ -203,7 +209,7 @@ class Session(asyncio.Protocol):
     async def _heard(self) -> bool:
         """Has the client taken its replies, in the time that it has for a command?"""
         self._deadline.set(self._settings.command_timeout_s)
-        while self._full and not self._late:
+        while self._full and not self._late and self._transport is not None:
             await self._wait()
         if self._late and self._transport is not None:
             self._transport.abort()
@@ -226,14 +232,15 @@ class Session(asyncio.Protocol):
             self._wake()
 
     def _say(self, reply: Reply) -> None:
-        data = self._machine.reply(reply)
-        if self._transport is not None:
-            self._transport.write(data)
+        self._send(self._machine.reply(reply))
 
     def _write(self, reply: Reply) -> None:
-        """Say what nobody has asked for, at the end."""
-        if self._transport is not None:
-            self._transport.write(reply.to_bytes())
+        """Say what nobody has asked for, at the end: what still comes is not kept."""
+        self._send(self._machine.hang_up(reply))
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():  # else asyncio logs each reply
+            self._transport.write(data)
 
     async def _linger(self) -> None:
         transport = self._transport

@@ -12,7 +12,8 @@ log() says whether the line went out: False means that it is masked, or that the
 is nobody to take it, and that the caller still has it.  True from UDP means
 "sent", from the others "taken by the kernel for a daemon that was there".
 
-Limits:  timeout_s for each line, connecting included; wire/syslog.py for its length.
+Limits:  timeout_s for a line, connecting included, and after one that took so long no other is tried for ten
+         times that; wire/syslog.py for its length.
 Errors:  ConfigError for an address that means nothing.  log() raises nothing.
 BUGS:    Looking up a host name may take longer than timeout_s; what it finds is kept.
 See:     wire/syslog.py; RFC 3164, RFC 6587 s3.4.2
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import socket
 
 _OTHER_DEVICES = ("/var/run/syslog", "/var/run/log")
+_PAUSES = 10  # times timeout_s that one who is stuck is left alone: an event loop may wait for each line
 _MAX_CHATTER = 16  # reads of what the daemon says, which it should not
 
 
@@ -49,6 +51,7 @@ class Syslog:
         "_level",
         "_owner",
         "_resolved",
+        "_silent_until",
         "_sock",
         "_stream",
         "_timeout_s",
@@ -66,14 +69,16 @@ class Syslog:
         self._timeout_s = timeout_s
         self._sock: socket.socket | None = None
         self._stream = False
+        self._silent_until = 0.0
         self._owner = 0  # the process that made the socket
         self._resolved: list[tuple[int, Any]] = []  # family and address of the host
 
     def log(self, text: str, level: int) -> bool:
         """Log one line.  False: masked or not delivered."""
-        if level > self._level:
+        now = time.monotonic()
+        if level > self._level or now < self._silent_until:
             return False
-        deadline = time.monotonic() + self._timeout_s
+        deadline = now + self._timeout_s
         payload = format_3164(
             text,
             level=level,
@@ -108,8 +113,10 @@ class Syslog:
                 sock.sendall(payload + (b"\0" if self._address.path else b"\n"), socket.MSG_NOSIGNAL)
             else:
                 sock.send(payload, socket.MSG_NOSIGNAL)
-        except (OSError, ValueError):  # ValueError: a host name that DNS cannot express
+        except (OSError, ValueError) as error:  # ValueError: a host name that DNS cannot express
             self.close()  # in a stream half a line may have gone: nothing may follow it
+            if isinstance(error, TimeoutError):
+                self._silent_until = time.monotonic() + _PAUSES * self._timeout_s
             return False
         return True
 
