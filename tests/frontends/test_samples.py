@@ -48,11 +48,13 @@ def test_a_report() -> None:
     assert samples.values['lazaretto_messages_total{frontend="smtp",outcome="deferred",reason="policy.down"}'] == 1.0
     assert samples.values['lazaretto_engine_failing{engine="clamd"}'] == 1.0
     assert samples.values['lazaretto_engine_failing{engine="yara"}'] == 0.0
-    samples.report(Report("i", (), Verdict(Disposition.ACCEPT), (), 20.0, engines), "smtp")
+    samples.report(Report("i", (), Verdict(Disposition.ACCEPT), (), 20.0, engines, engine_ms=(("yara", 3.0),)), "smtp")
     assert samples.values['lazaretto_engine_failing{engine="clamd"}'] == 0.0
     assert samples.values['lazaretto_engine_failures_total{engine="clamd"}'] == 1.0
     assert samples.values['lazaretto_scan_seconds_count{frontend="smtp"}'] == 2.0
     assert samples.values['lazaretto_scan_seconds_sum{frontend="smtp"}'] == pytest.approx(0.04)
+    assert samples.values['lazaretto_engine_seconds_count{engine="yara"}'] == 1.0
+    assert samples.values['lazaretto_engine_seconds_sum{engine="yara"}'] == pytest.approx(0.003)
 
 
 def test_no_more_than_the_control_line_takes() -> None:

@@ -257,3 +257,22 @@ def test_a_failed_raw_scan_leaves_nothing_covered() -> None:
     assert [finding.kind for finding in inquiry.ask(raw())] == [Kind.ERROR]
     list(inquiry.ask(item(b"text", covered=True)))
     assert len(engine.shown) == 2
+
+
+def test_what_each_engine_costs_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known already costs nothing; a failure has cost what it cost."""
+    now = [0.0]
+    inquiry_context = context()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def slow(found: Item) -> list[Finding]:
+        now[0] += 0.25
+        if found.content.read_at(0, 1) == b"x":
+            raise EngineError(Reason.DOWN, "gone")
+        return []
+
+    inquiry = Inquiry([EngineDouble(slow, "slow"), EngineDouble(name="quick"), EngineDouble(name="idle")], inquiry_context)
+    inquiry.engines[2].wants = lambda item: False  # type: ignore[method-assign]
+    for data in (b"a", b"a", b"b", b"x"):
+        list(inquiry.ask(item(data)))
+    assert inquiry.spent_ms == {"slow": 750.0, "quick": 0.0}

@@ -65,7 +65,7 @@ def text(size: int) -> bytes:
 
 def unlike(report: Report) -> Report:
     """Without what differs from scan to scan."""
-    return report._replace(scan_id="", elapsed_ms=0.0)
+    return report._replace(scan_id="", elapsed_ms=0.0, engine_ms=())
 
 
 # -- there and back

@@ -37,6 +37,7 @@ TIMEOUT_S = 10.0
 HELP = {
     "lazaretto_messages": "Messages that have got their final line, by what was done and by the rule that decided.",
     "lazaretto_scan_seconds": "How long a message was scanned.",
+    "lazaretto_engine_seconds": "How long an engine took for all of a message.",
     "lazaretto_engine_failures": "Messages for which an engine did not answer as it should.",
     "lazaretto_engine_failing": "Processes in which the engine failed on the last message it was asked about.",
     "lazaretto_jobs": "Messages that are spooled, scanned, or waiting for it.",

@@ -59,6 +59,8 @@ class Samples:
         """The same for a message that was scanned, and what that tells of the engines."""
         self.message(reporting.outcome(report), report.verdict.rule, frontend)
         self.observe("lazaretto_scan_seconds", report.elapsed_ms / 1000, frontend=frontend)
+        for name, spent_ms in report.engine_ms:
+            self.observe("lazaretto_engine_seconds", spent_ms / 1000, engine=name)
         failed = {finding.engine for finding in report.findings if finding.kind is Kind.ERROR}
         for name, _ in report.engines:
             self.add("lazaretto_engine_failures_total", float(name in failed), engine=name)

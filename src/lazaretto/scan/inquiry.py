@@ -12,6 +12,7 @@ See:     engines/base.py; docs/engines.md
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from lazaretto.engines.base import Engine, ScanContext
@@ -33,6 +34,7 @@ class Inquiry:
         # in the second case to learn which part is to blame.
         self.again: set[str] = set()
         self.asked = 0
+        self.spent_ms: dict[str, float] = {}  # by engines that were asked
 
     def ask(self, item: Item) -> Iterator[Finding]:
         """All that the engines say about `item`, with its part and trail filled in."""
@@ -58,7 +60,12 @@ class Inquiry:
             answer = self.known.get(key) if engine.by_content else None
             if answer is None:
                 self.asked += 1
-                answer = tuple(engine.scan(item, self.ctx))
+                started = time.monotonic()
+                try:
+                    answer = tuple(engine.scan(item, self.ctx))
+                finally:
+                    spent = (time.monotonic() - started) * 1000
+                    self.spent_ms[engine.name] = self.spent_ms.get(engine.name, 0.0) + spent
         except EngineError as error:
             kind = Kind.UNSCANNABLE if error.reason in _OF_CONTENT else Kind.ERROR
             answer = (Finding(engine.name, kind, f"engine.{error.reason.value}", (), error.detail, error.reason),)

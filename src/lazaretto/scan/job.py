@@ -380,19 +380,18 @@ class _Job:
         return text.span(Span(0, text.size))
 
     def _report(self, verdict: Verdict, edits: tuple[Edit, ...], findings: tuple[Finding, ...] | None = None) -> Report:
-        engines = tuple((engine.name, "") for engine in self.owner.engines)
-        elapsed_ms = (time.monotonic() - self.started) * 1000
         return Report(
             self.scan_id,
             self.findings if findings is None else findings,
             verdict,
             edits,
-            elapsed_ms,
-            engines,
+            (time.monotonic() - self.started) * 1000,
+            tuple((engine.name, "") for engine in self.owner.engines),
             self.source.digest().hex(),
             self.quarantine_id,
             tuple(self.saved.values()),
             self.backup,
+            tuple(self.inquiry.spent_ms.items()),
         )
 
 
