@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -343,13 +344,18 @@ def test_killed_while_writing(tmp_path: Path) -> None:
     assert Backup(str(tmp_path)).put(Source(MESSAGE), NOW, PID) == str(tmp_path / "0701" / f"{NAME}.1")
 
 
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """One that others may pass through: those of pytest are private, and every run makes them so again."""
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o711)
+        yield Path(path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who becomes somebody else")
-def test_several_users_share_a_directory(tmp_path: Path) -> None:
+def test_several_users_share_a_directory(shared_path: Path) -> None:
     """What the original meant by its mode 1777: each user's procmail runs the filter as that user."""
-    for parent in (tmp_path, *tmp_path.parents):  # pytest makes private directories
-        if parent.stat().st_uid == 0 and parent != Path("/"):
-            os.chmod(parent, parent.stat().st_mode | 0o011)
-    store = Backup(str(tmp_path / "backup"), directory_mode=0o1777)
+    store = Backup(str(shared_path / "backup"), directory_mode=0o1777)
     mine = store.put(Source(b"root's"), NOW, PID)
 
     def work(number: int) -> None:
