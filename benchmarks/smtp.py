@@ -30,6 +30,7 @@ import smtp_load
 
 import peers
 from smtp_service import Service
+from smtp_session import listens
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _FIRST = b"Number " + smtp_load.NUMBER + b".\r\n"
@@ -97,7 +98,7 @@ def sink(folder: str) -> Iterator[tuple[str, int]]:
     options = ["-u", "nobody"] if os.geteuid() == 0 else []
     process = subprocess.Popen([peers.require("smtp-sink"), *options, address, "1000"], stderr=subprocess.DEVNULL)
     try:
-        while not os.path.exists(f"{folder}/sink"):
+        while not listens(address):
             time.sleep(0.01)
         yield address, process.pid
     finally:

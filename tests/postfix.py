@@ -193,8 +193,9 @@ class Postfix:
         return file.read_text(errors="replace") if file.exists() else ""
 
     def trouble(self) -> list[str]:
-        """Lines of the log that say that something is wrong with Postfix or its configuration."""
-        return [line for line in self.log().splitlines() if re.search(r" (fatal|panic|error|warning): ", line)]
+        """Lines of the log that say that something is wrong with Postfix or its configuration, not with the machine's clocks."""
+        lines = [line for line in self.log().splitlines() if re.search(r" (fatal|panic|error|warning): ", line)]
+        return [line for line in lines if not re.search(r"file system clock is|resetting file time stamps", line)]
 
     def queue(self) -> list[Queued]:
         """The messages that wait."""

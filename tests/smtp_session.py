@@ -59,6 +59,15 @@ def connect(address: str) -> socket.socket:
     return sock
 
 
+def listens(address: str) -> bool:
+    """Does somebody take connections there?  A socket's name is there a moment before."""
+    try:
+        connect(address).close()
+    except OSError:
+        return False
+    return True
+
+
 class Session:
     """A connection.  Closed where the server hangs up."""
 

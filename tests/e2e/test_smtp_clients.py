@@ -23,7 +23,7 @@ import wrappings
 from eicar import EICAR
 from serving import eventually
 from smtp_service import Service
-from smtp_session import Session, stuffed
+from smtp_session import Session, listens, stuffed
 from smtp_sink import EXTENSIONS, XFORWARD, Sink
 
 LONG = bool(os.environ.get("LAZARETTO_LONG"))
@@ -233,7 +233,7 @@ def test_smtp_source_to_smtp_sink(tmp_path: Path) -> None:
     with counters.open("wb") as output:
         sink = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        eventually(hop.exists, "smtp-sink")
+        eventually(lambda: listens(f"unix:{hop}"), "smtp-sink")
         with Service(f"unix:{hop}") as proxy:
             sent = [peers.require("smtp-source"), "-s", "20", "-m", str(count), "-l", "20000", "-r", "5", f"unix:{proxy.folder}/s"]
             subprocess.run(sent, check=True, timeout=300)

@@ -24,7 +24,7 @@ from doubles import ClamdDouble
 from listening import HANG_UP, SILENCE
 from serving import eventually
 from smtp_service import Service, alive, descriptors, kill
-from smtp_session import RECIPIENT, SENDER, Answer, Closed, Outcome, Session, attempt, stuffed
+from smtp_session import RECIPIENT, SENDER, Answer, Closed, Outcome, Session, attempt, listens, stuffed
 from smtp_sink import Sink
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "smtp-faults.md"
@@ -124,7 +124,7 @@ def test_real_next_hop_misbehaves(cell: Cell, tolerant: tuple[Service, Path], be
     command = [peers.require("smtp-sink"), *SWITCHES[cell.column], "." if cell.row == "END" else cell.row]
     with subprocess.Popen([*command, *(("-u", "nobody") if os.geteuid() == 0 else ()), f"unix:{path}", "10"]) as sink:
         try:
-            eventually(path.exists, "smtp-sink")
+            eventually(lambda: listens(f"unix:{path}"), "smtp-sink")
             path.chmod(0o666)
             assert str(attempt(proxy.address, MESSAGE)) == cell.expected
         finally:
