@@ -50,7 +50,11 @@ class Outcome(NamedTuple):
 def connect(address: str) -> socket.socket:
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
-        sock.connect(address.removeprefix("unix:"))  # before there is a timeout: only so does it wait while the backlog is full
+        try:
+            sock.connect(address.removeprefix("unix:"))  # before there is a timeout: only so does it wait while the backlog is full
+        except OSError:
+            sock.close()
+            raise
         sock.settimeout(PATIENCE_S)
         return sock
     host, _, port = address.rpartition(":")
