@@ -46,7 +46,6 @@ Log = Callable[[str, int], None]
 EX_FAILED = 1  # of a server that does not start
 LOG_ERR, LOG_WARNING = 3, 4
 FPROT_CONF = "/etc/f-prot.conf"
-_FACILITY = 2  # mail: of complaints before the configuration is known
 _FIND_CLAMD_S = 0.5  # as in scan/assemble.py
 _PATHS = ("SCANMAIL_CONFIG", "LAZARETTO_CONFIG", "LAZARETTO_STATE_DIR")  # of the environment
 _TO_COME = {"milter": "milter"}
@@ -285,17 +284,9 @@ def _spawned(invocation: Invocation) -> int:
 
 
 def _refuse_session(standard: Standard, rule: str, error: str) -> int:
-    """Nothing can be started: 421 to the client, and the reason to syslog, where there is no standard error."""
-    status = standard.refuse()
-    text = line({"outcome": "deferred", "rule": rule, "error": error})
-    if standard.hushed:
-        from lazaretto.frontends.syslog import Syslog
-        from lazaretto.wire.syslog import DEVICE
+    from lazaretto.cli import spawn
 
-        Syslog(DEVICE, "scan-mail.pl", _FACILITY, LOG_ERR).log(text.removeprefix("lazaretto: "), LOG_ERR)
-    else:
-        setup.to_stderr(text)
-    return status
+    return spawn.refuse(standard, rule, error, "scan-mail.pl")
 
 
 def _refuse(invocation: Invocation) -> int:

@@ -52,9 +52,9 @@ def run(args: list[str]) -> int:
         settings = SmtpSettings.of(config.settings, config.limits, config.spool_directory)
         scanner = loaded.scanner()
     except ConfigError as error:
-        return _refuse(standard, "configuration", str(error))
+        return refuse(standard, "configuration", str(error))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, the message stays with its owner
-        return _refuse(standard, "system", f"cannot start: {type(error).__name__}: {error}")
+        return refuse(standard, "system", f"cannot start: {type(error).__name__}: {error}")
     try:
         return standard.serve(scanner, settings, loaded.log)
     finally:
@@ -76,14 +76,14 @@ def _parse(args: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, lines
 
 
-def _refuse(standard: Standard, rule: str, error: str) -> int:
-    """421 to the client, and the reason to whom it concerns; the exit status."""
+def refuse(standard: Standard, rule: str, error: str, ident: str = "lazaretto") -> int:
+    """421 to the client, and the reason to syslog, as `ident`, or to a standard error that is not the client's; the exit status."""
     status = standard.refuse()
     text = line({"outcome": "deferred", "rule": rule, "error": error})
     if standard.hushed:
         from lazaretto.frontends.syslog import Syslog
 
-        Syslog(DEVICE, "lazaretto", _MAIL, LOG_ERR).log(text.removeprefix("lazaretto: "), LOG_ERR)
+        Syslog(DEVICE, ident, _MAIL, LOG_ERR).log(text.removeprefix("lazaretto: "), LOG_ERR)
     else:
         setup.to_stderr(text)
     return status
