@@ -328,7 +328,7 @@ def test_tcp_and_an_address_for_others(folder: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with Server(folder, listen=[f"0.0.0.0:{port}"]) as server:
-        assert "event=open" in server.log
+        eventually(lambda: "event=open" in server.log, "the warning")
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(stream(CLEAN) + b"QUIT\n")
             assert rest(client) == ANSWER
