@@ -76,7 +76,7 @@ SIGNATURES = [
 ]
 
 SHAPES = [
-    ("gzip", gzip.compress(b"x")),
+    ("gzip", gzip.compress(b"x", mtime=0)),
     ("bzip2", bz2.compress(b"x")),
     ("bzip2", bz2.compress(b"")),
     ("compress", b"\x1f\x9d\x90"),
