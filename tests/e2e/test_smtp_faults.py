@@ -160,6 +160,9 @@ class Site:
         self.engine = ClamdDouble(self.socket)
         self.engine.twist = lambda command, honest: self.stop_at("scanning", honest) if command in ("zFILDES", "zINSTREAM") else honest
 
+    def restart_next_hop(self) -> None:
+        self.sink = Sink(listener=socket.create_server(self.port))
+
     def stop_at(self, state: str, honest: bytes) -> bytes:
         if self.hold == state:
             self.held.set()
@@ -179,6 +182,9 @@ class Site:
             self.engine.close()
         elif victim == "next hop":
             self.sink.close()
+        elif victim == "next hop, restarted":
+            self.sink.close()
+            self.restart_next_hop()
         else:
             assert pids
             for pid in pids:
@@ -195,7 +201,7 @@ class Site:
         if victim == "engine":
             self.start_engine()
         elif victim == "next hop":
-            self.sink = Sink(listener=socket.create_server(self.port))
+            self.restart_next_hop()
         elif victim == "supervisor":
             eventually(lambda: self.proxy.family() == [], "the end of all that the supervisor had")
             self.proxy.start()

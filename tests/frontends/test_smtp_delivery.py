@@ -155,7 +155,9 @@ def until_refused(client: Client, *, small: bool = True) -> bytes:
 
 @pytest.mark.parametrize(("step", "answer"), [(step, answer) for step, answers in REFUSALS.items() for answer in answers])
 def test_refusals_of_the_next_hop_are_ours(step: str, answer: bytes) -> None:
-    with NextHop({step: [answer]}) as hop, Running(settings(hop)) as running, running.client() as client:
+    """One that closes is asked once more, on another connection."""
+    again = [answer] if answer.startswith(b"421") and step in ("RCPT", "DATA") else []
+    with NextHop({step: [answer, *again]}) as hop, Running(settings(hop)) as running, running.client() as client:
         assert until_refused(client) == answer
         assert hop.messages == []
         if answer.startswith(b"421"):
@@ -170,9 +172,9 @@ def test_refusals_of_the_next_hop_are_ours(step: str, answer: bytes) -> None:
 
 @pytest.mark.parametrize(("step", "answer"), [(step, answer) for step in REFUSALS for answer in faults(step)])
 def test_faults_of_the_next_hop_are_temporary(step: str, answer: bytes) -> None:
-    """An answer used up, the next attempt succeeds: on a new connection."""
-    twice = [answer, answer] if step == "MAIL" else [answer]
-    with NextHop({step: twice}) as hop, Running(settings(hop)) as running, running.client() as client:
+    """All answers used up, the next attempt succeeds: on a new connection.  One that hangs up before the content has been asked twice."""
+    twice = step == "MAIL" or (step in ("RCPT", "DATA") and HANG_UP in answer)
+    with NextHop({step: [answer] * (1 + twice)}) as hop, Running(settings(hop)) as running, running.client() as client:
         reply = until_refused(client)
         assert reply[:3] in (b"451", b"421"), reply
         if step == "MAIL" and reply.startswith(b"250"):

@@ -147,7 +147,7 @@ def test_a_next_hop_that_refuses_to_reset_is_left(answer: bytes) -> None:
 
 
 def test_a_next_hop_that_leaves_at_a_recipient_is_named_in_the_line() -> None:
-    with NextHop({"RCPT": [b"421 4.3.2 Going\r\n"]}) as hop, Running(settings(hop)) as running, running.client() as client:
+    with NextHop({"RCPT": [b"421 4.3.2 Going\r\n"] * 2}) as hop, Running(settings(hop)) as running, running.client() as client:
         assert client.envelope()[-1] == b"421 4.3.2 Going\r\n"
         assert client.ended()
         line = running.line()

@@ -64,6 +64,7 @@ class NextHop(asyncio.Protocol):
         self._deadline = Deadline(self._loop, self._overdue)
         self.reason = ""  # why it is not usable any more
         self.late = False  # because of a time-out
+        self.lost = False  # because the server has hung up, or was about to
         self._inode = 0  # of the socket: its number may be somebody else's by the time we look again
         self.greeting: Reply | None = None
 
@@ -82,6 +83,7 @@ class NextHop(asyncio.Protocol):
                 event = self._client.next_event()
                 if event is not None:
                     closed = isinstance(event, Closed) or self._client.state is State.CLOSED
+                    self.lost = closed
                     self._fail(f"closed the connection{_said(event)}" if closed else f"spoke unasked{_said(event)}")
             except RemoteProtocolError as error:
                 self._fail(str(error))
@@ -211,6 +213,7 @@ class NextHop(asyncio.Protocol):
                 event = None
             if event is not None:
                 if isinstance(event, Closed):
+                    self.lost = True
                     self._fail(f"closed the connection{_said(event)}")
                 if event.reply is not None:
                     return event.reply

@@ -74,8 +74,8 @@ class Delivery:
         self._transaction = transaction
         self._committing = committing
 
-    async def run(self, end: EndOfData, next_hop: Callable[[], Awaitable[NextHop]]) -> Result:
-        """All of it.  `next_hop` gives the one with this transaction, NextHopError."""
+    async def run(self, end: EndOfData, next_hop: Callable[[], Awaitable[tuple[NextHop, Reply]]]) -> Result:
+        """All of it.  `next_hop` gives the one with this transaction, and its reply to DATA; NextHopError."""
         transaction = self._transaction
         source = transaction.content()
         refusal = transaction.refusal or self._objection(end, source)
@@ -113,14 +113,13 @@ class Delivery:
         return None
 
     async def _hand_on(
-        self, source: Source, report: Report, pairs: dict[str, str], level: int, next_hop: Callable[[], Awaitable[NextHop]]
+        self, source: Source, report: Report, pairs: dict[str, str], level: int, next_hop: Callable[[], Awaitable[tuple[NextHop, Reply]]]
     ) -> Result:
         wanted = len(self._transaction.recipients) if self._settings.next_hop_lmtp else 1
         hop: NextHop | None = None
         replies: list[Reply] = []
         try:
-            hop = await next_hop()
-            reply = await hop.data()
+            hop, reply = await next_hop()
             if reply.code == 354:
                 await hop.content(render(source, report.edits))
                 self._committing()

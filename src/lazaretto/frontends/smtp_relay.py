@@ -5,8 +5,9 @@ says hello, for what is announced is what both sides have; MAIL, RCPT and AUTH g
 come back as they are.  DATA is answered by us: the next hop hears it when the message has been scanned
 (smtp_delivery.py).  RSET, and a second hello, reset both sides.
 
-A next hop that has closed an idle connection is connected to anew at the next MAIL, unless it has learned who the
-client is (AUTH, XCLIENT): then 421.  Within a transaction a lost connection is 451, until the client begins another one.
+A next hop that has closed the connection is connected to anew at the next MAIL, and told the transaction again in the middle
+of one (smtp_onward.py), unless it has learned who the client is (AUTH, XCLIENT): then 421, or 451 within a transaction.  Where
+that is of no use, it is 451, until the client begins another transaction.
 
 Limits:  of smtp_settings.py.
 Errors:  Gone, if the client has left before its message was handed on.
@@ -18,21 +19,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from lazaretto.frontends.next_hop import NextHop, NextHopError
+from lazaretto.frontends.next_hop import NextHopError
 from lazaretto.frontends.smtp_delivery import LOG_ERR, LOG_WARNING, NEXT_HOP_GONE, Delivery, Gone, Result, described, refused
+from lazaretto.frontends.smtp_onward import Onward
 from lazaretto.frontends.smtp_transaction import TROUBLE, Transaction
 from lazaretto.frontends.smtp_transaction import refused as refused_now
 from lazaretto.model import Envelope
 from lazaretto.wire import smtp_commands as wire
 from lazaretto.wire.smtp import Reply, extension_lines, offer
 from lazaretto.wire.smtp_server import EndOfData
-from lazaretto.wire.smtp_xforward import XFORWARD, Attributes, xforward_commands
+from lazaretto.wire.smtp_xforward import XFORWARD
 
 if TYPE_CHECKING:
+    from lazaretto.frontends.next_hop import NextHop
     from lazaretto.frontends.smtp_proxy import SmtpService
     from lazaretto.wire.smtp_server import Server
 
-OK = Reply(250, (b"2.0.0 Ok",))
 GO_AHEAD = Reply(354, (b"End data with <CR><LF>.<CR><LF>",))
 DOWN = Reply(421, (b"4.3.2 Next hop not available, try again later",))
 STOPPING = Reply(421, (b"4.3.2 Service is shutting down, try again later",))
@@ -55,10 +57,9 @@ class Relay:
         self._client = client
         self._trusted = trusted
         self._gone = gone
-        self._hop: NextHop | None = None
+        self._onward = Onward(self._settings, service.watch, lambda: machine.xforward)
         self._helo = b""
         self._external: dict[bytes, bytes | None] = {}  # by XCLIENT
-        self._bound = False  # to this connection: the next hop knows who the client is
         self._again = False  # the next hop wants to be greeted again
         self._handlers: dict[type, Callable[[Any], Awaitable[Reply]]] = {
             wire.Hello: self._hello,
@@ -88,8 +89,7 @@ class Relay:
 
     def close(self) -> None:
         """Say good-bye to the next hop."""
-        if self._hop is not None:
-            self._hop.quit()
+        self._onward.quit()
 
     # -- commands
 
@@ -97,7 +97,7 @@ class Relay:
         await self._abandon()
         self._helo = event.name
         try:
-            hop = await self._connected()
+            hop = await self._onward.connected()
             if self._again:
                 self._again = False
                 await hop.hello()
@@ -128,35 +128,24 @@ class Relay:
             self._service.done(refused(Transaction(self._settings, self._service, envelope), refusal))
             return refusal.reply
         try:
-            reply = await self._told_mail(b"MAIL FROM:" + event.argument)
+            reply = await self._onward.mail(b"MAIL FROM:" + event.argument)
         except NextHopError as error:
             self._service.note("next-hop", LOG_ERR, str(error))
-            return DOWN if self._bound else NEXT_HOP_GONE
+            return DOWN if self._onward.bound else NEXT_HOP_GONE
         if reply.positive:
             self.transaction = Transaction(self._settings, self._service, envelope)
         return reply
 
-    async def _told_mail(self, line: bytes) -> Reply:
-        """Tell the next hop; another connection if it has closed an idle one."""
-        before = self._hop
-        try:
-            hop = await self._connected()
-            return await hop.command(line)
-        except NextHopError:
-            if before is None or before is not self._hop or before.late or self._bound:
-                raise
-        return await (await self._connected()).command(line)
-
     async def _recipient(self, event: wire.Recipient) -> Reply:
-        transaction, hop = cast("Transaction", self.transaction), self._hop
-        if hop is None or transaction.over is not None:
-            return transaction.over or NEXT_HOP_GONE
+        transaction = cast("Transaction", self.transaction)
+        if transaction.over is not None:
+            return transaction.over
         if len(transaction.recipients) >= self._settings.max_recipients:
             return TOO_MANY
         if transaction.recipients and self._settings.next_hop_lmtp and not self._settings.lmtp:
             return ONE_EACH  # one reply of ours cannot say what became of two
         try:
-            reply = await hop.command(b"RCPT TO:" + event.argument)
+            reply = await self._onward.recipient(b"RCPT TO:" + event.argument)
         except NextHopError as error:
             transaction.trouble, transaction.over = str(error), NEXT_HOP_GONE
             return NEXT_HOP_GONE
@@ -184,18 +173,14 @@ class Relay:
         try:
             self._check_presence()
             delivery = Delivery(self._settings, self._service.pool, transaction, self._commit)
-            result = await delivery.run(event, self._with_transaction)
+            result = await delivery.run(event, self._onward.data)
         finally:
             self.delivering = False
+        if self._onward.replayed:
+            result.pairs["replayed"] = self._onward.replayed
         self._end(result)
         count = len(transaction.recipients) if self._settings.lmtp else 1
         return result.replies if len(result.replies) == count else result.replies[:1] * count
-
-    async def _with_transaction(self) -> NextHop:
-        """The next hop that knows sender and recipients."""
-        if self._hop is None or not self._hop.usable:
-            raise NextHopError(self._hop.reason if self._hop is not None else "not connected")
-        return self._hop
 
     def _commit(self) -> None:
         self._check_presence()
@@ -219,24 +204,16 @@ class Relay:
         if self.transaction is not None:
             return Reply(503, (b"5.5.1 Within a transaction",))
         try:
-            return await self._forwarded(await self._connected(), event.attributes)
+            return await self._onward.forward(await self._onward.connected(), event.attributes)
         except NextHopError as error:
             self._service.note("next-hop", LOG_ERR, str(error))
             return NEXT_HOP_GONE
-
-    async def _forwarded(self, hop: NextHop, attributes: Attributes) -> Reply:
-        """Tell the next hop what it wants to know of `attributes`."""
-        for line in xforward_commands(attributes, hop.extensions.get(b"XFORWARD", b"").upper().split()):
-            reply = await hop.command(line)
-            if not reply.positive:
-                return reply
-        return OK
 
     async def _xclient(self, event: wire.Xclient) -> Reply:
         if not self._trusted:
             return NOT_TRUSTED
         try:
-            hop = await self._connected()
+            hop = await self._onward.connected()
             if b"XCLIENT" not in hop.extensions:
                 return NOT_THERE
             reply = await hop.command(event.line)
@@ -245,16 +222,17 @@ class Relay:
             return DOWN
         if reply.code == 220:
             self._external.update(event.attributes)
-            self._bound = self._again = True
+            self._onward.bound = self._again = True
         return reply
 
     async def _auth(self, event: wire.Auth) -> Reply:
-        if self._hop is None or b"AUTH" not in self._hop.extensions:
+        hop = self._onward.hop
+        if hop is None or b"AUTH" not in hop.extensions:
             return NOT_THERE
-        return await self._authenticate(self._hop.command, event.line)
+        return await self._authenticate(hop.command, event.line)
 
     async def _auth_response(self, event: wire.AuthResponse) -> Reply:
-        return await self._authenticate(cast("NextHop", self._hop).respond, event.line)
+        return await self._authenticate(cast("NextHop", self._onward.hop).respond, event.line)
 
     async def _authenticate(self, ask: Callable[[bytes], Awaitable[Reply]], line: bytes) -> Reply:
         try:
@@ -262,33 +240,13 @@ class Relay:
         except NextHopError as error:
             self._service.note("next-hop", LOG_ERR, str(error))
             return DOWN
-        self._bound = self._bound or reply.positive
+        self._onward.bound = self._onward.bound or reply.positive
         return reply
-
-    # -- the next hop
-
-    async def _connected(self) -> NextHop:
-        """A usable connection: the one there is, or another."""
-        if self._hop is not None:
-            if self._hop.usable:
-                return self._hop
-            if self._bound:
-                raise NextHopError(self._hop.reason)
-        self._hop = NextHop(self._settings, self._service.watch)
-        await self._hop.open()
-        await self._forwarded(self._hop, self._machine.xforward)
-        return self._hop
 
     async def _abandon(self) -> None:
         """No transaction, on neither side."""
         self._forget()
-        hop = self._hop
-        if hop is not None and hop.in_transaction and hop.usable:
-            try:
-                if not (await hop.command(b"RSET")).positive:
-                    hop.abort()  # it may remember recipients, who would get the next message
-            except NextHopError:
-                pass  # gone, and the transaction with it
+        await self._onward.abandon()
 
     # -- the transaction
 
