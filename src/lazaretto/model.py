@@ -64,7 +64,7 @@ class Item(NamedTuple):
     """
 
     part: Path  # nearest part of the outer message
-    trail: tuple[str, ...]  # how we got there: ("2", "invoice.zip", "a.exe")
+    trail: tuple[str, ...]  # how we got there: ("2", "inner.zip", "a.exe") in an archive that is part 2
     names: tuple[str, ...]  # every reading of its file name; () if it has none
     media_type: str  # as declared; "" if nobody said
     content: Source
@@ -74,6 +74,7 @@ class Item(NamedTuple):
     is_file: bool = True  # False: something we made (macro text, a PDF's objects); it has no name policy
     covered: bool = False  # plain text whose very bytes the scan of the raw message has seen
     doubtful: bool = False  # exists only in a reading of ambiguous structure
+    files: tuple[str, ...] = ()  # every file name on the way, its own at the end: ("invoice.zip", "inner.zip", "a.exe")
 
 
 class Kind(Enum):
@@ -109,6 +110,7 @@ class Finding(NamedTuple):
     detail: str = ""
     reason: Reason | None = None  # with UNSCANNABLE and ERROR only
     trail: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class Disposition(IntEnum):

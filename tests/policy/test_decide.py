@@ -140,6 +140,7 @@ some_findings = st.builds(
     paths,
     st.sampled_from(["", "d"]),
     st.none() | st.sampled_from(Reason),
+    st.lists(st.sampled_from(["2", "b.exe"]), max_size=2).map(tuple),
     st.lists(st.sampled_from(["a.zip", "b.exe"]), max_size=2).map(tuple),
 )
 some_actions = st.sampled_from(Action)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lazaretto.model import Envelope, Finding, Kind, Reason
 from lazaretto.policy.rules import ACTIONS, CONDITIONS, DEFAULT_ACTIONS, Action, Decision, Policy, Rule, judge, matches, matches_glob, word
 
-VIRUS = Finding("yara", Kind.MALWARE, "Eicar-Test-Signature", (2,), "offset 7", None, ("2", "a.zip", "Invoice.EXE"))
+VIRUS = Finding("yara", Kind.MALWARE, "Eicar-Test-Signature", (2,), "offset 7", None, ("2", "Invoice.EXE"), ("a.zip", "Invoice.EXE"))
 ENCRYPTED = Finding("reader", Kind.UNSCANNABLE, "zip.encrypted", (3,), "", Reason.ENCRYPTED)
 DOWN = Finding("clamd", Kind.ERROR, "engine.down", (), "", Reason.DOWN)
 ENVELOPE = Envelope(b"Alice@Example.org", (b"bob@example.net", b"carol@example.net"), "192.0.2.7")
@@ -72,6 +72,7 @@ def test_default_policy(finding: Finding, action: Action, kept: bool) -> None:
         ("file", ("*.exe",), VIRUS, NOBODY, True),
         ("file", ("a.zip",), VIRUS, NOBODY, True),
         ("file", ("*.pdf",), VIRUS, NOBODY, False),
+        ("file", ("2",), VIRUS, NOBODY, False),  # the part's number is no name
         ("file", ("*",), DOWN, NOBODY, False),
         ("sender", ("*@example.org",), VIRUS, ENVELOPE, True),
         ("sender", ("*@example.net",), VIRUS, ENVELOPE, False),

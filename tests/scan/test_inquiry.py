@@ -61,8 +61,8 @@ def raw(data: bytes = b"the whole message") -> Item:
 
 def test_findings_get_the_place_of_the_item() -> None:
     inquiry = Inquiry([EngineDouble(found())], context())
-    (finding,) = inquiry.ask(item(b"x", part=(2, 1), trail=("2.1", "a.zip")))
-    assert finding == Finding("double", Kind.MALWARE, "Evil", (2, 1), "", None, ("2.1", "a.zip"))
+    (finding,) = inquiry.ask(item(b"x", part=(2, 1), trail=("2.1", "b"), files=("a.zip", "b")))
+    assert finding == Finding("double", Kind.MALWARE, "Evil", (2, 1), "", None, ("2.1", "b"), ("a.zip", "b"))
 
 
 def test_engines_are_asked_in_order() -> None:

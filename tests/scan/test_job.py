@@ -258,6 +258,18 @@ def test_what_is_allowed_for_one_member_is_not_allowed_for_the_next(tmp_path: Pa
     assert b"PK" not in base64.b64decode(output.rpartition(b"\r\n\r\n")[2][:40] + b"==", validate=False)
 
 
+def test_a_rule_knows_a_part_by_its_own_name(tmp_path: Path) -> None:
+    """Of an attachment that is in no archive, and is the only one of that name."""
+    message = wrappings.single(
+        b"Content-Type: multipart/mixed; boundary=b\r\n",
+        b"--b\r\nContent-Disposition: attachment; filename=harmless.txt\r\n\r\n" + EICAR + b"\r\n"
+        b"--b\r\nContent-Disposition: attachment; filename=evil.doc\r\n\r\nx" + EICAR + b"\r\n--b--\r\n",
+    )
+    allow = Rule("harmless", Action.PASS, (("file", ("harmless.txt",)),))
+    report = scanners.make(tmp_path, [knows(EICAR)], Policy((allow,))).scan(Source(message))
+    assert dict(report.verdict.treatments) == {(2,): Treatment.REPLACE}
+
+
 # -- failures
 
 

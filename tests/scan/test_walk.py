@@ -159,6 +159,51 @@ def test_owner_and_trail(name: str, make: Callable[[], bytes], part: Path, trail
     assert (part, trail) in places, name
 
 
+MEMBER = attached(wrappings.zipped(wrappings.zipped(EICAR), "b.zip"), b"a.zip")
+TWO_NAMES = b"Content-Type: text/x-a; name=a.txt\r\nContent-Disposition: attachment; filename=a.exe\r\n\r\n" + EICAR
+
+
+@pytest.mark.parametrize(
+    ("message", "files"),
+    [
+        (mixed(attached(EICAR, b"a.exe")), ("a.exe",)),
+        (wrappings.single(b"Content-Type: a/b; name=only.exe\r\n", EICAR), ("only.exe",)),
+        (mixed(MEMBER), ("a.zip", "b.zip", "a.txt")),
+        (mixed(b"\r\nhello", MEMBER, attached(b"later", b"later.txt")), ("a.zip", "b.zip", "a.txt")),
+        (mixed(attached(gzip.compress(EICAR, mtime=0), b"a.js.gz")), ("a.js.gz", "a.js")),
+        (mixed(attached(wrappings.attach(EICAR, "in.txt"), b"fwd.eml")), ("fwd.eml", "in.txt")),
+        (mixed(b"\r\n" + wrappings.uuencoded(EICAR, "u.txt")), ("u.txt",)),
+        (mixed(b"Content-Type: multipart/mixed; name=no.file; boundary=i\r\n\r\n--i\r\n\r\n" + EICAR + b"\r\n--i--\r\n"), ()),
+    ],
+)
+def test_file_names_on_the_way(message: bytes, files: tuple[str, ...]) -> None:
+    assert files in [item.files for item in walked(message).content(EICAR)]
+
+
+def test_every_reading_of_a_name_is_on_the_way() -> None:
+    (item,) = walked(mixed(TWO_NAMES)).content(EICAR)
+    assert set(item.files) == {"a.txt", "a.exe"}
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "files"),
+    [
+        (b"PK\3\4 no more", "zip.broken", ("a.zip",)),
+        (wrappings.zipped(b"PK\3\4 no more", "b.zip"), "zip.broken", ("a.zip", "b.zip")),
+    ],
+)
+def test_what_the_reader_says_has_file_names_too(data: bytes, name: str, files: tuple[str, ...]) -> None:
+    (finding,) = walked(mixed(attached(b"before", b"other.txt"), attached(data, b"a.zip"))).named(name)
+    assert finding.files == files
+    (finding,) = of_file(data, "a.zip").named(name)
+    assert finding.files == files
+
+
+def test_an_anomaly_of_a_part_has_its_name() -> None:
+    message = mixed(b"Content-Type: a/b; name=a.txt\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!!\r\n")
+    assert {finding.files for finding in walked(message).findings} == {("a.txt",)}
+
+
 def test_gunzip_drops_the_suffix() -> None:
     for outer, inner in ((b"a.js.gz", "a.js"), (b"a.tgz", "a.tar"), (b"a.tar.bz2", "a.tar"), (b"nothing", None)):
         result = walked(mixed(attached(gzip.compress(EICAR, mtime=0), outer)))

@@ -94,6 +94,7 @@ def _weight(decision: Decision) -> tuple[object, ...]:
         finding.name,
         finding.detail,
         finding.trail,
+        finding.files,
         finding.reason.value if finding.reason else "",
     )
 

@@ -150,7 +150,7 @@ CONDITIONS: dict[str, Condition] = {
     "finding": Condition(lambda f, _: (f.name,), "name of the finding"),
     "engine": Condition(lambda f, _: (f.engine,), "name of the engine"),
     "detail": Condition(lambda f, _: (f.detail,), "what the engine added"),
-    "file": Condition(lambda f, _: f.trail, "a file name on the way to the content: of the part, of an archive, of a member"),
+    "file": Condition(lambda f, _: f.files, "a file name on the way to the content: of the part, of an archive, of a member"),
     "sender": Condition(lambda _, e: () if e.mail_from is None else (_text(e.mail_from),), 'envelope sender; "" is the null sender'),
     "recipient": Condition(lambda _, e: map(_text, e.rcpt_to), "every envelope recipient", every=True),
     "client": Condition(lambda _, e: (e.client,) if e.client else (), "address or name of the client, as the front end knows it"),

@@ -37,7 +37,7 @@ class Inquiry:
         self.spent_ms: dict[str, float] = {}  # by engines that were asked
 
     def ask(self, item: Item) -> Iterator[Finding]:
-        """All that the engines say about `item`, with its part and trail filled in."""
+        """All that the engines say about `item`, with its part, trail and files filled in."""
         for engine in self.engines:
             seen = item._replace(covered=False) if item.covered and engine.name in self.again else item
             # An engine may say less about the raw message than about a part with the same bytes.
@@ -50,7 +50,7 @@ class Inquiry:
                     # The scan of the raw message is a second look; its parts are all still sent one by one.
                     yield finding._replace(kind=Kind.MALFORMED, name="engine.raw-too-large", reason=None, detail=finding.detail)
                     continue
-                yield finding._replace(part=item.part, trail=item.trail)
+                yield finding._replace(part=item.part, trail=item.trail, files=item.files)
 
     def _answer(self, engine: Engine, item: Item, key: tuple[str, bool, bytes]) -> tuple[Finding, ...]:
         """What is known, or else what the engine says now."""

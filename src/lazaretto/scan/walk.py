@@ -82,6 +82,7 @@ class Walker:
         self.limits: Limits = meter.limits
         self._words: tuple[bytes, ...] | None = None
         self._seen: dict[tuple[bytes, bool], set[str]] = {}  # content, taken for a message? -> names it had
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}  # trail -> names of what was met there last
         self._nested = 0
         self._budget: Budget | None = None
 
@@ -93,14 +94,17 @@ class Walker:
         yield Item((), (), (), "message/rfc822", self.source, "message", digest, is_message=True)
         if smuggling.attempt(self.source) >= 0:
             yield anomaly("mime.smuggling", (), ())
-        yield from self._message(self.source, root, None, (), 0)
+        for found in self._message(self.source, root, None, (), 0):
+            yield found if isinstance(found, Item) else found._replace(files=self._files(found.trail))
 
     def file(self, name: str) -> Iterator[Found]:
         """Items and findings of a file that is no message."""
-        item = Item((), (name,), (name,), "", self.source, sniff.sniff(self.source), self.source.digest())
+        item = Item((), (name,), (name,), "", self.source, sniff.sniff(self.source), self.source.digest(), files=(name,))
+        self._names[item.trail] = item.names
         yield item
         if self.source.size:
-            yield from self._inside(item, 0, in_raw=False)
+            for found in self._inside(item, 0, in_raw=False):
+                yield found if isinstance(found, Item) else found._replace(files=self._files(found.trail))
 
     # -- messages
 
@@ -114,6 +118,7 @@ class Walker:
         for part in tree.walk(root):
             here = part.path if owner is None else owner
             where = (*trail, ".".join(map(str, part.path)) or "message") if owner is not None or part.path else trail
+            self._names[where] = () if part.children else part.names
             for name in part.anomalies:
                 yield anomaly(name, here, where)
                 if name in AMBIGUOUS:
@@ -240,6 +245,7 @@ class Walker:
         packed: int = 0,
     ) -> Iterator[Found]:
         """Store one piece of content, yield it as an item, open it if it is a container, forget it."""
+        self._names[trail] = names
         if packed:
             chunks = self.meter.unpack(chunks, packed)
         content, problem = self.spool.take_partial(chunks, (BrokenMember,))
@@ -254,10 +260,8 @@ class Walker:
                 return  # other readings mostly show what is known already
             self._seen.setdefault(key, set()).update(names)
             kind = sniff.sniff(content)
-            text = kind in ("text", "empty") and media_type.startswith("text/")
-            item = Item(
-                owner, trail, names, media_type, content, kind, digest, is_file=is_file, covered=covered and text, doubtful=doubtful
-            )
+            covered_text = covered and kind in ("text", "empty") and media_type.startswith("text/")
+            item = Item(owner, trail, names, media_type, content, kind, digest, False, is_file, covered_text, doubtful, self._files(trail))
             yield item
             if content.size:
                 yield from self._inside(item, depth, in_raw=covered)
@@ -319,6 +323,10 @@ class Walker:
                 )
         except LimitExceeded as limit:
             yield over(limit, owner, trail)
+
+    def _files(self, trail: tuple[str, ...]) -> tuple[str, ...]:
+        """File names on the way to what is at hand.  The walk goes depth first, so that its trail has the names met last."""
+        return tuple(name for length in range(len(trail) + 1) for name in self._names.get(trail[:length], ()))
 
     def passwords(self) -> Sequence[bytes]:
         """Words of the mail that may open its archives; looked for when the first archive is met."""
