@@ -222,10 +222,28 @@ def test_stores_in_the_state_directory(tmp_path: Path) -> None:
 )
 def test_who_scanned(tmp_path: Path, text: str, specs: tuple[str, ...], said: bytes) -> None:
     field = "[headers]\nscanned_field = 'X-Antivirus'\n"
-    assert assemble.scanner(config(field + text), specs, str(tmp_path)).closing == ((b"X-Antivirus", said),)
-    assert assemble.scanner(config(text), specs, str(tmp_path)).closing == ()
+    assert assemble.scanner(config(field + text), specs, str(tmp_path)).closing(set()) == ((b"X-Antivirus", said),)
+    assert assemble.scanner(config(text), specs, str(tmp_path)).closing(set()) == ()
     own = config(field + "scanned_text = 'By us'\n" + text)
-    assert assemble.scanner(own, specs, str(tmp_path)).closing == ((b"X-Antivirus", b"By us"),)
+    assert assemble.scanner(own, specs, str(tmp_path)).closing(set()) == ((b"X-Antivirus", b"By us"),)
+
+
+@pytest.mark.parametrize(
+    ("failed", "said", "own"),
+    [
+        (set(), b"Scanned by F-Prot Antivirus (http://www.f-prot.com)", b"By us"),
+        ({"other"}, b"Scanned by F-Prot Antivirus (http://www.f-prot.com)", b"By us"),
+        ({"daemon"}, b"Scanned by Lazaretto (other)", b"By us"),
+        ({"daemon", "attachments"}, b"Scanned by Lazaretto (other)", b"By us"),
+        ({"daemon", "other"}, None, None),
+    ],
+)
+def test_who_has_failed_has_not_scanned(tmp_path: Path, failed: set[str], said: bytes | None, own: bytes | None) -> None:
+    text = "[engines.daemon]\nkind = 'fpscand'\n" + COMMAND.replace("mine", "other")
+    field = "[headers]\nscanned_field = 'X-Antivirus'\n"
+    for more, expected in (("", said), ("scanned_text = 'By us'\n", own)):
+        scanner = assemble.scanner(config(field + more + text), (), str(tmp_path))
+        assert scanner.closing(failed) == (() if expected is None else ((b"X-Antivirus", expected),))
 
 
 def test_lists_of_names_are_no_choice_of_a_scanner() -> None:

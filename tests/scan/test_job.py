@@ -9,7 +9,7 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 from typing import Any
 
@@ -559,6 +559,28 @@ def test_closing_closes_all_engines(tmp_path: Path) -> None:
     last = EngineDouble(lambda item: ())
     scanners.make(tmp_path, [Stubborn(lambda item: ()), last]).close()
     assert last.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("required", "failed", "closed"),
+    [(False, {"failing"}, True), (True, set(), False), (None, set(), True)],
+    ids=["optional", "required", "none fails"],
+)
+def test_the_closing_field_names_who_scanned(required: bool | None, failed: set[str], closed: bool, tmp_path: Path) -> None:
+    """An engine that has to answer and did not, while policy lets the message go on: nobody scanned that."""
+    engines = [knows(b"evil"), *([failing(Reason.DOWN, required=required)] if required is not None else [])]
+    optional = frozenset({"failing"} if required is False else ())
+    scanner = scanners.make(tmp_path, engines, Policy(actions={**DEFAULT_ACTIONS, "down": Action.PASS}, optional=optional))
+    told = []
+
+    def closing(names: Set[str]) -> tuple[tuple[bytes, bytes], ...]:
+        told.append(set(names))
+        return ((b"X-Antivirus", b"Scanned"),)
+
+    scanner.closing = closing
+    _, output = scanners.through(scanner, b"Subject: x\r\n\r\ny\r\n")
+    assert (b"\r\nX-Antivirus: Scanned\r\n\r\n" in output) == closed
+    assert told == ([failed] if closed else [])
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")

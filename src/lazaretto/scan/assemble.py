@@ -12,7 +12,7 @@ See:     docs/engines.md, policy/config.py
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +25,8 @@ from lazaretto.store.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from lazaretto.sanitize.notices import Template
+
+Closing = Callable[[Set[str]], Sequence[tuple[bytes, bytes]]]  # as Scanner has it
 
 FPROT_TEXT = "Scanned by F-Prot Antivirus (http://www.f-prot.com)"
 _KINDS_BESIDES = ("attachments", "lists")  # look at names, not for malware: having them is no choice of a scanner
@@ -65,18 +67,21 @@ def _stores(config: Config, state_directory: str) -> Stores:
     return Stores(quarantine, saved, backup, changed_only=mode == "changed")
 
 
-def _closing(config: Config, specs: Sequence[str], chosen: Sequence[Engine]) -> tuple[tuple[bytes, bytes], ...]:
-    """The field that says who scanned.  Where F-PROT's own daemon did, in the words of its mail scanner."""
-    name = str(config.settings["headers.scanned_field"])
-    if not name:
-        return ()
-    text = str(config.settings["headers.scanned_text"])
-    if not text:
-        names = [engine.name for engine in chosen if engine.name not in _KINDS_BESIDES]
-        kinds = {registry.parse_spec(spec).kind for spec in specs if spec != "none"} if specs else {table.kind for table in config.engines}
-        by_fprot = not kinds.isdisjoint(("fpscand", "fprotd"))
-        text = FPROT_TEXT if by_fprot else "Scanned by Lazaretto" + (f" ({', '.join(names)})" if names else "")
-    return ((name.encode("ascii"), text.encode("ascii")),)
+def _closing(config: Config, specs: Sequence[str], chosen: Sequence[Engine]) -> Closing:
+    """The field that says who scanned: who has not failed.  Where F-PROT's own daemon did, in the words of its mail scanner."""
+    name, own = (str(config.settings[f"headers.{key}"]) for key in ("scanned_field", "scanned_text"))
+    scanners = [engine.name for engine in chosen if engine.name not in _KINDS_BESIDES]
+    tables = (registry.parse_spec(spec) for spec in specs if spec != "none") if specs else config.engines
+    by_fprot = {table.name for table in tables if table.kind in ("fpscand", "fprotd")}
+
+    def closing(failed: Set[str]) -> Sequence[tuple[bytes, bytes]]:
+        left = [scanner for scanner in scanners if scanner not in failed]
+        if not name or (scanners and not left):
+            return ()
+        text = own or (FPROT_TEXT if not by_fprot.isdisjoint(left) else "Scanned by Lazaretto" + (f" ({', '.join(left)})" if left else ""))
+        return ((name.encode("ascii"), text.encode("ascii")),)
+
+    return closing
 
 
 def engines(config: Config, specs: Sequence[str], cache_directory: str) -> tuple[Engine, ...]:

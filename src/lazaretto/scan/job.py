@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto.engines.base import Engine, ScanContext
@@ -70,7 +70,7 @@ NO_STORES = Stores()
 class Scanner:
     """A configured scanner.
 
-    `notices` is called when the first one is wanted.  `closing`: fields for the end of every header.
+    `notices` is called when the first one is wanted.  `closing`, told which optional engines failed: fields for the header's end.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Scanner:
         stores: Stores = NO_STORES,
         spool_directory: str | None = None,
         host: str = "",
-        closing: Sequence[tuple[bytes, bytes]] = (),
+        closing: Callable[[Set[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
     ) -> None:
         self.policy = policy
         self.engines = engines
@@ -223,8 +223,9 @@ class _Job:
         return plan.plan(self.source, root, treatments, verdict.tags, self._notice, cleaned=cleaned, closing=self._closing())
 
     def _closing(self) -> Sequence[tuple[bytes, bytes]]:
-        """Who scanned; nobody did, if an engine failed."""
-        return () if any(finding.kind is Kind.ERROR for finding in self.findings) else self.owner.closing
+        """Who scanned; nobody did, if an engine failed that had to answer."""
+        failed = {finding.engine for finding in self.findings if finding.kind is Kind.ERROR}
+        return self.owner.closing(failed) if failed <= self.owner.policy.optional else ()
 
     def _prove(self, root: Part, verdict: Verdict, edits: tuple[Edit, ...]) -> tuple[tuple[Edit, ...], Verdict] | None:
         """`edits`, or more of them, such that the result holds nothing that policy would treat; None if that cannot be shown.
