@@ -119,42 +119,51 @@ def test_any_other_answer_to_data_is_the_last(answer: bytes) -> None:
 )
 def test_a_next_hop_that_refuses_what_it_had_accepted(step: str, before: list[bytes], refusal: bytes) -> None:
     """Were one recipient left out, nobody would tell the sender."""
-    with NextHop({step: [*before, refusal]}, keywords=[*KEYWORDS, XFORWARD]) as hop, Running(settings(hop)) as running:
-        with running.client() as client:
-            client.say(b"EHLO client.example")
-            client.say(b"XFORWARD ADDR=192.0.2.1")
-            client.envelope(b"a@example.net", b"b@example.net", hello=b"")
-            client.say(b"DATA")
-            leave(hop)
-            assert rest(client).startswith(b"451 4.4.2 ")
-            assert (hop.messages, hop.ends) == ([], 0)
-            assert b"DATA" not in hop.commands
-            line = running.line()
-            assert line["outcome"] == "deferred"
-            assert f"was accepted before: {refusal.decode().strip()}" in line["error"]
-            client.envelope(b"a@example.net", b"b@example.net", hello=b"")
-            assert client.content().startswith(b"250 ")
-            assert [message.recipients for message in hop.messages] == [(b"<a@example.net>", b"<b@example.net>")]
+    with (
+        NextHop({step: [*before, refusal]}, keywords=[*KEYWORDS, XFORWARD]) as hop,
+        Running(settings(hop)) as running,
+        running.client() as client,
+    ):
+        client.say(b"EHLO client.example")
+        client.say(b"XFORWARD ADDR=192.0.2.1")
+        client.envelope(b"a@example.net", b"b@example.net", hello=b"")
+        client.say(b"DATA")
+        leave(hop)
+        assert rest(client).startswith(b"451 4.4.2 ")
+        assert (hop.messages, hop.ends) == ([], 0)
+        assert b"DATA" not in hop.commands
+        line = running.line()
+        assert line["outcome"] == "deferred"
+        assert f"was accepted before: {refusal.decode().strip()}" in line["error"]
+        client.envelope(b"a@example.net", b"b@example.net", hello=b"")
+        assert client.content().startswith(b"250 ")
+        assert [message.recipients for message in hop.messages] == [(b"<a@example.net>", b"<b@example.net>")]
 
 
 def test_a_next_hop_that_cannot_be_reached_any_more() -> None:
-    with NextHop({"greeting": [b"220 next.hop\r\n", b"421 4.3.2 Busy\r\n"]}) as hop, Running(settings(hop)) as running:
-        with running.client() as client:
-            client.envelope()
-            client.say(b"DATA")
-            leave(hop)
-            assert rest(client).startswith(b"451 4.4.2 ")
-            assert running.line()["error"] == "does not want us: 421 4.3.2 Busy"
+    with (
+        NextHop({"greeting": [b"220 next.hop\r\n", b"421 4.3.2 Busy\r\n"]}) as hop,
+        Running(settings(hop)) as running,
+        running.client() as client,
+    ):
+        client.envelope()
+        client.say(b"DATA")
+        leave(hop)
+        assert rest(client).startswith(b"451 4.4.2 ")
+        assert running.line()["error"] == "does not want us: 421 4.3.2 Busy"
 
 
 def test_a_replay_has_its_time() -> None:
-    with NextHop({"RCPT": [b"250 2.1.5 Ok\r\n", SILENCE]}) as hop, Running(settings(hop, next_hop_timeout_s=0.3)) as running:
-        with running.client() as client:
-            client.envelope()
-            client.say(b"DATA")
-            leave(hop)
-            assert rest(client).startswith(b"451 4.4.2 ")
-            assert "in time" in running.line()["error"]
+    with (
+        NextHop({"RCPT": [b"250 2.1.5 Ok\r\n", SILENCE]}) as hop,
+        Running(settings(hop, next_hop_timeout_s=0.3)) as running,
+        running.client() as client,
+    ):
+        client.envelope()
+        client.say(b"DATA")
+        leave(hop)
+        assert rest(client).startswith(b"451 4.4.2 ")
+        assert "in time" in running.line()["error"]
 
 
 def test_replays_have_a_limit() -> None:

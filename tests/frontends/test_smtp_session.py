@@ -147,6 +147,43 @@ def test_a_client_that_hangs_up_within_a_message(begun: bytes) -> None:
         assert (hop.ends, hop.messages) == (0, [])
 
 
+def test_quit_behind_the_message_and_the_end_of_input_in_one_go() -> None:
+    """Exim does so, and waits for both answers.  All of it is there before the session has looked at any."""
+    with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
+        client.envelope()
+        assert client.say(b"DATA").startswith(b"354 ")
+        (session,) = running.service._sessions
+
+        async def at_once() -> None:
+            session.data_received(stuffed(MESSAGE) + b"QUIT\r\n")
+            session.eof_received()
+
+        running.run(at_once())
+        assert client.reply().startswith(b"250 ")
+        assert client.reply().startswith(b"221 ")
+        assert client.ended()
+        assert [message.content for message in hop.messages] == [MESSAGE]
+        assert running.line()["outcome"] == "clean"
+
+
+def test_a_client_that_is_gone_gets_no_message_through_for_its_quit() -> None:
+    with NextHop() as hop, Running(settings(hop)) as running, running.client() as client:
+        client.envelope()
+        client.say(b"DATA")
+        (session,) = running.service._sessions
+
+        async def at_once() -> None:
+            session.data_received(stuffed(MESSAGE) + b"QUIT\r\n")
+            session.connection_lost(ConnectionResetError())
+
+        transport = session._transport
+        running.run(at_once())
+        assert running.line()["outcome"] == "aborted"
+        assert (hop.ends, hop.messages) == (0, [])
+        assert transport is not None
+        running.loop.call_soon_threadsafe(transport.abort)
+
+
 def test_a_client_that_hangs_up_between_commands() -> None:
     with NextHop() as hop, Running(settings(hop)) as running:
         with running.client() as client:

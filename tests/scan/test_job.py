@@ -9,7 +9,7 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -573,7 +573,7 @@ def test_the_closing_field_names_who_scanned(required: bool | None, failed: set[
     scanner = scanners.make(tmp_path, engines, Policy(actions={**DEFAULT_ACTIONS, "down": Action.PASS}, optional=optional))
     told = []
 
-    def closing(names: Set[str]) -> tuple[tuple[bytes, bytes], ...]:
+    def closing(names: Collection[str]) -> tuple[tuple[bytes, bytes], ...]:
         told.append(set(names))
         return ((b"X-Antivirus", b"Scanned"),)
 

@@ -318,3 +318,66 @@ def test_content_is_not_copied() -> None:
     event = server.next_event()
     assert isinstance(event, wire.Content)
     assert event.data is chunk
+
+
+# -- QUIT sent ahead, and the end of input behind it: Exim waits for the answers to both
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 4096])
+@pytest.mark.parametrize("quit_line", [b"QUIT\r\n", b"quit\r\n"])
+def test_quit_behind_a_message_and_then_the_end_of_input(quit_line: bytes, size: int) -> None:
+    server = greeted()
+    server.receive_data(ENVELOPE + b"DATA\r\n")
+    while (event := server.next_event()) is not None:
+        answer(server, event)
+    assert not server.leaving
+    rest = b"x\r\n.\r\n" + quit_line
+    got: list[wire.Event] = []
+    for start in range(0, len(rest), size):
+        server.receive_data(rest[start : start + size])
+        while (event := server.next_event()) is not None:
+            got.append(event)
+    server.receive_data(b"")
+    assert [event for event in got if not isinstance(event, wire.Content)] == [wire.EndOfData()]
+    assert server.leaving, "the message has no reply yet, and QUIT is behind it"
+    assert server.next_event() is None
+    assert server.reply(OK) == b"250 ok\r\n"
+    event = server.next_event()
+    assert isinstance(event, wire.Quit)
+    assert not server.leaving
+    server.reply(event.reply)
+    assert server.state is State.CLOSED
+    assert server.next_event() is None
+
+
+@pytest.mark.parametrize(
+    ("received", "leaving"),
+    [
+        (b"", False),
+        (b"QUIT", False),
+        (b"QUIT\r", False),
+        (b"QUIT\r\n", True),
+        (b"NOOP\r\nQUIT\r\n", True),
+        (b"QUIT\r\nNOOP\r\n", False),
+        (b"NOQUIT\r\n", False),
+        (b"RCPT TO:<x@y> QUIT\r\n", False),
+        (b"QUIT NOW\r\n", False),
+    ],
+)
+def test_leaving_means_that_quit_was_the_last(received: bytes, leaving: bool) -> None:
+    server = Server()
+    server.receive_data(received)
+    server.receive_data(b"")
+    assert server.leaving == leaving
+
+
+def test_quit_within_the_content_is_text() -> None:
+    server = greeted()
+    server.receive_data(ENVELOPE + b"DATA\r\n")
+    while (event := server.next_event()) is not None:
+        answer(server, event)
+    server.receive_data(b"x\r\nQUIT\r\n")
+    server.receive_data(b"")
+    assert not server.leaving
+    assert isinstance(server.next_event(), wire.Content)
+    assert server.next_event() == wire.Closed(State.DATA)

@@ -64,6 +64,7 @@ class Session(asyncio.Protocol):
         self._paused = False  # reading
         self._full = False  # the client does not take our replies
         self._ended = False  # no more input
+        self._lost = False  # nobody is at the other end
         self._quit = False
 
     def stop(self) -> None:
@@ -103,8 +104,6 @@ class Session(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._ended = True
         self._machine.receive_data(b"")
-        if self._machine.leaving:
-            self._half_close = True
         if self._relay.delivering:
             self._leave()
         self._wake()
@@ -112,8 +111,7 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
-        self._ended = True
-        self._half_close = False
+        self._ended = self._lost = True
         self._machine.receive_data(b"")
         self._leave()
         self._wake()
@@ -126,7 +124,9 @@ class Session(asyncio.Protocol):
         self._wake()
 
     def _is_gone(self) -> bool:
-        return self._ended and not self._half_close
+        # Whether QUIT was the last can only be seen where the content ends, so when somebody wants to know.
+        self._half_close = self._half_close or (self._ended and self._machine.leaving)
+        return self._lost or (self._ended and not self._half_close)
 
     def _leave(self) -> None:
         """Nobody waits for an answer: stop what is under way, if that can still be done."""

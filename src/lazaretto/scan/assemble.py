@@ -12,7 +12,7 @@ See:     docs/engines.md, policy/config.py
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -26,7 +26,7 @@ from lazaretto.store.quarantine import Quarantine
 if TYPE_CHECKING:
     from lazaretto.sanitize.notices import Template
 
-Closing = Callable[[Set[str]], Sequence[tuple[bytes, bytes]]]  # as Scanner has it
+Closing = Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]]  # as Scanner has it
 
 FPROT_TEXT = "Scanned by F-Prot Antivirus (http://www.f-prot.com)"
 _KINDS_BESIDES = ("attachments", "lists")  # look at names, not for malware: having them is no choice of a scanner
@@ -74,7 +74,7 @@ def _closing(config: Config, specs: Sequence[str], chosen: Sequence[Engine]) -> 
     tables = (registry.parse_spec(spec) for spec in specs if spec != "none") if specs else config.engines
     by_fprot = {table.name for table in tables if table.kind in ("fpscand", "fprotd")}
 
-    def closing(failed: Set[str]) -> Sequence[tuple[bytes, bytes]]:
+    def closing(failed: Collection[str]) -> Sequence[tuple[bytes, bytes]]:
         left = [scanner for scanner in scanners if scanner not in failed]
         if not name or (scanners and not left):
             return ()

@@ -26,7 +26,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto.engines.base import Engine, ScanContext
@@ -82,7 +82,7 @@ class Scanner:
         stores: Stores = NO_STORES,
         spool_directory: str | None = None,
         host: str = "",
-        closing: Callable[[Set[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
+        closing: Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
     ) -> None:
         self.policy = policy
         self.engines = engines

@@ -140,6 +140,8 @@ Event = Command | Content | EndOfData | Closed
 
 CLOSING = (421, 521)  # replies after which no command is read
 
+_LEAVING = regex.compile(rb"(?:\A|\n)QUIT\r\n\Z", 2)  # re.IGNORECASE
+_LEAVING_BYTES = len(b"\nQUIT\r\n")
 _CONTROL = regex.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -186,8 +188,8 @@ class Server:
 
     @property
     def leaving(self) -> bool:
-        """Is QUIT the last that was received, and still to be handed out?"""
-        return bytes(self._buffer[-16:]).upper().endswith(b"QUIT\r\n")
+        """Is QUIT the last command that was received, and still to be handed out?  Of what is still content, nobody knows yet."""
+        return _LEAVING.search(self._buffer, max(len(self._buffer) - _LEAVING_BYTES, 0)) is not None
 
     def receive_data(self, data: bytes) -> None:
         """Take what the connection gave; b"" is its end.  Then call next_event until it gives None."""
