@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazaretto.errors import LocalProtocolError
+from lazaretto.mime import smuggling
+from lazaretto.mime.source import Source
 from lazaretto.wire.smtp_data import Stuffer, Unstuffer
 from lenient_receiver import end_of_data, ends_early
 
@@ -82,20 +84,20 @@ def test_content(wire: bytes, content: bytes, rest: bytes) -> None:
 VARIANTS = [
     (b"\n.\n", b"\n..\n"),
     (b"\n.\r\n", b"\n..\r\n"),
-    (b"\r\n.\n", b"\r\n.\n"),
+    (b"\r\n.\n", b"\r\n..\n"),
     (b"\r.\r", b"\r..\r"),
     (b"\r.\r\n", b"\r..\r\n"),
-    (b"\r\n.\r", b"\r\n.\r"),
-    (b"\r\n.\r\r\n", b"\r\n.\r\r\n"),
+    (b"\r\n.\r", b"\r\n..\r"),
+    (b"\r\n.\r\r\n", b"\r\n..\r\r\n"),
     (b"\r.\n", b"\r..\n"),
     (b"\n.\r", b"\n..\r"),
     (b"\n\r.\r\n", b"\n\r..\r\n"),
     (b"\n\n.\n\n", b"\n\n..\n\n"),
     (b"\r\n\0.\r\n", b"\r\n\0..\r\n"),
-    (b"\r\n.\0\r\n", b"\r\n.\0\r\n"),
+    (b"\r\n.\0\r\n", b"\r\n..\0\r\n"),
     (b"\r\n\0\0\0.\0\0\r\n", b"\r\n\0\0\0..\0\0\r\n"),
     (b"\n\0.\0\n", b"\n\0..\0\n"),
-    (b"\r\n.\0.\r\n", b"\r\n.\0.\r\n"),
+    (b"\r\n.\0.\r\n", b"\r\n..\0.\r\n"),
 ]
 
 
@@ -118,6 +120,18 @@ def test_smuggling(variant: bytes, normalised: bytes) -> None:
         assert b"\0" not in read.content
         assert not set(read.content.replace(b"\r\n", b"")) & set(b"\r\n")
         assert not ends_early(stuff(read.content, size)[0])
+
+
+@pytest.mark.parametrize("variant", [variant for variant, _ in VARIANTS])
+@pytest.mark.parametrize("stray", ["pass", "normalise"])
+def test_what_is_normalised_is_no_attempt_to_the_scanner(variant: bytes, stray: str) -> None:
+    """Else a clean message would be replaced by a notice after all.  Before, it is one, but for those with NULs."""
+    head, command = b"Subject: x\r\n\r\ntext", b"MAIL FROM:<evil@a>\r\n"
+    assert smuggling.attempt(Source(head + variant + command)) >= 0 or b"\0" in variant or variant == b"\n\n.\n\n"
+    for size in (1, 2, 3, 10_000):
+        content = unstuff(head + variant + command + b".\r\n", size, "normalise", stray).content
+        assert content.endswith(command)
+        assert smuggling.attempt(Source(content)) == -1
 
 
 @pytest.mark.parametrize("variant", [variant for variant, _ in VARIANTS])

@@ -10,7 +10,7 @@ CR or LF before it, CR or LF behind it, and perhaps NULs between, which some ser
 drop; and it is not the end.  Bare are the CR without LF, and the LF without CR.
 
     end_of_data="reject"       a lone dot sets .suspicious; refuse the message
-    end_of_data="normalise"    besides, the lone dot becomes text to everyone: it is doubled, or its line gets proper line ends
+    end_of_data="normalise"    besides, the lone dot becomes text to everyone: there are two, or its line gets proper line ends
     stray="pass", "reject"     bare CR, bare LF and NUL stay; .bare_cr, .bare_lf, .nul tell
     stray="normalise"          they become CRLF, CRLF and nothing (and are told)
 
@@ -126,8 +126,10 @@ class Unstuffer(_Filter):
         text = piece
         # Where all line ends are CRLF and no NUL is about, a dot alone on a line would be the end.
         if (stray or self._open or piece.endswith(b".")) and self._lone(piece) and self._normalise_lone:
-            # Behind CRLF one of two dots is taken out again below.  Others need the second one, unless their line ends become CRLF.
-            text = _STRICT_LONE.sub(rb"\1..", piece) if self._normalise_stray else self._double_lone(piece)
+            # Behind CRLF one dot is taken out again below.  What is left is two, so that nobody behind us, the scanner among them, sees
+            # one alone; or one, where line ends become CRLF.
+            strict = _STRICT_LONE.sub(rb"\1.." if self._normalise_stray else rb"\1...", piece)
+            text = strict if self._normalise_stray else self._double_lone(strict)
         if b"." in text:
             text = text.replace(b"\r\n.", b"\r\n")
         if stray:
