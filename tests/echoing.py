@@ -28,6 +28,7 @@ from typing import Self, cast
 
 from lazaretto.errors import ConfigError
 from lazaretto.frontends import supervisor, worker
+from lazaretto.frontends.control import Ledger
 from lazaretto.frontends.listeners import listen
 from lazaretto.frontends.notify import Notifier
 from lazaretto.frontends.supervisor import Plan, Role, Supervisor
@@ -40,10 +41,9 @@ GOODBYE = "421 going"
 class Echo:
     """A Duty.  A client is idle between its lines."""
 
-    def __init__(self, text: str, tell: Callable[[int], None]) -> None:
+    def __init__(self, text: str, ledger: Ledger) -> None:
         self.text = text
-        self.tell = tell
-        self.held = 0
+        self.ledger = ledger
         self.lines = 0
         self.sessions: set[_Session] = set()
         self.draining = False
@@ -109,8 +109,10 @@ class _Session(asyncio.Protocol):
 
     def hold_on(self, change: int) -> None:
         self.held += change
-        self.echo.held += change
-        self.echo.tell(self.echo.held)
+        if change > 0:
+            self.echo.ledger.begun()
+        else:
+            self.echo.ledger.dropped()
 
     async def hold(self, path: str) -> None:
         while not os.path.exists(path):
@@ -279,10 +281,10 @@ def main(folder: str, given: str) -> int:
     def make_work() -> Work:
         found = text()
 
-        async def begin(tell: Callable[[int], None]) -> Echo:
+        async def begin(ledger: Ledger) -> Echo:
             if found == "broken":
                 raise OSError(5, "Input/output error")
-            return Echo(found, tell)
+            return Echo(found, ledger)
 
         return Work(begin, log)
 

@@ -10,7 +10,7 @@ import pytest
 
 import forked
 from lazaretto.frontends import control
-from lazaretto.frontends.control import MAX_BYTES, Control, Word, heard
+from lazaretto.frontends.control import MAX_BYTES, Control, Line, Word, heard
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_too_much_to_tell(ends: tuple[socket.socket, Control]) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"x", b"[1]", b"{", b"\xff", b'{"counters": 1}', b'{"counters": {"a": "b"}}', b'{"counters": {"a": null}}', b"7"]
+    "data", [b"x", b"[1]", b"{", b"\xff", b'{"counters": 1}', b'{"counters": {"a": "b"}}', b'{"counters": {"a": null}}', b"7", b"L", b"Lx"]
 )
 def test_nonsense(ends: tuple[socket.socket, Control], data: bytes) -> None:
     ours, worker = ends
@@ -72,11 +72,64 @@ def test_nonsense(ends: tuple[socket.socket, Control], data: bytes) -> None:
 
 
 def test_the_tally_outlives_its_process(ends: tuple[socket.socket, Control]) -> None:
-    cell = control.tally()
-    worker = Control(ends[1].sock, cell)
+    tally = control.tally()
+    worker = Control(ends[1].sock, tally)
     pid = forked.fork()
     if not pid:
-        worker.in_hand(3)
+        for _ in range(3):
+            worker.begun()
+        worker.dropped()
         os._exit(0)
     os.waitpid(pid, 0)
-    assert cell[0] == 3
+    assert control.in_hand(tally, 0) == 2
+    assert control.in_hand(tally, 1) == 1
+
+
+# -- final lines
+
+
+def test_a_line_is_taken_over(ends: tuple[socket.socket, Control]) -> None:
+    ours, worker = ends
+    lines = [Line("outcome=clean", 6), Line("", 0), Line("\xff\udc80 \n", 3), Line('{"counters": {}}', 7)]
+    assert all(map(worker.final, lines))
+    worker.ready()
+    words, _ = heard(ours)
+    assert [word.line for word in words] == [lines[0], lines[1], Line("\xff\\udc80 \n", 3), lines[3], None]
+    assert [word.ready for word in words] == [False] * 4 + [True]
+
+
+def test_what_a_supervisor_has_not_written_the_worker_knows(ends: tuple[socket.socket, Control]) -> None:
+    ours, worker = ends
+    lines = [Line(f"line {number}", 6) for number in range(5)]
+    assert all(map(worker.final, lines[:4]))
+    control.written(worker._tally)
+    control.written(worker._tally)
+    assert worker.final(lines[4])
+    assert [*worker._sent] == lines[2:], "what is written is forgotten"
+    ours.close()
+    assert not worker.final(Line("late", 6)), "nobody takes it"
+    assert worker.unwritten() == lines[2:]
+    assert worker.unwritten() == []
+
+
+@pytest.mark.parametrize("text", ["x" * MAX_BYTES, "\xe4" * (MAX_BYTES // 2)])
+def test_a_line_that_is_too_long_is_not_taken(text: str, ends: tuple[socket.socket, Control]) -> None:
+    assert not ends[1].final(Line(text, 6))
+    assert ends[1].unwritten() == []
+
+
+def test_a_supervisor_without_room_takes_no_line(ends: tuple[socket.socket, Control]) -> None:
+    ours, worker = ends
+    taken = 0
+    while worker.final(Line(f"line {taken}", 6)):
+        taken += 1
+    words, _ = heard(ours)
+    assert [word.line for word in words] == [Line(f"line {number}", 6) for number in range(taken)]
+    assert worker.final(Line("there is room again", 6))
+
+
+def test_nobody_above() -> None:
+    nobody: control.Ledger = control.NoLedger()
+    nobody.begun()
+    nobody.dropped()
+    assert not nobody.final(Line("x", 6))

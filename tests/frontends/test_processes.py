@@ -13,7 +13,7 @@ import pytest
 
 from echoing import alive
 from lazaretto.frontends import processes
-from lazaretto.frontends.control import Control
+from lazaretto.frontends.control import Control, Line
 from lazaretto.frontends.processes import Place, Plan, Process, Role, only_grows
 from serving import eventually
 
@@ -27,6 +27,10 @@ def _forks_of_a_test_runner() -> Iterator[None]:
 
 def role(work: Callable[[Control], int]) -> Role:
     return Role("x", 1, lambda control, _: work(control))
+
+
+def no_log(_text: str, _level: int) -> None:
+    raise AssertionError("a line that nobody expects")
 
 
 def begin(work: Callable[[Control], int]) -> Process:
@@ -54,7 +58,7 @@ def forever(control: Control) -> int:
 
 def ready(process: Process) -> None:
     def there() -> bool:
-        process.hear()
+        process.hear(no_log)
         return process.ready
 
     eventually(there, "a word")
@@ -76,14 +80,20 @@ def test_words_and_beats() -> None:
     def work(control: Control) -> int:
         control.counters({"a": 1})
         control.counters({"a": 2})
-        control.in_hand(4)
+        for _ in range(7):
+            control.begun()
+        control.dropped()
+        control.final(Line("first", 6))
+        control.final(Line("second", 4))
         return 0
 
     process = begin(work)
     end_line = process.line.dup()
     assert end(process) == 0
     process.line = end_line
-    assert process.hear() == (True, True)
+    lines: list[tuple[str, int]] = []
+    assert process.hear(lambda text, level: lines.append((text, level))) == (True, True)
+    assert lines == [("first", 6), ("second", 4)]
     assert (process.ready, process.beats, process.counters, process.in_hand) == (False, True, {"a": 2.0}, 4)
     end_line.close()
 
@@ -136,7 +146,7 @@ def end_with_line(process: Process) -> int:
     line = process.line.dup()
     code = end(process)
     process.line = line
-    process.hear()
+    process.hear(no_log)
     line.close()
     return code
 

@@ -20,6 +20,14 @@ class Shared:
     def __init__(self) -> None:
         self.jobs = 0
         self.spooled_bytes = 0
+        self.lines: list[bool] = []
+
+    def taken(self) -> None:
+        self.jobs += 1
+
+    def released(self, has_line: bool) -> None:
+        self.jobs -= 1
+        self.lines.append(has_line)
 
 
 def begun(shared: Shared, settings: SmtpSettings = SETTINGS) -> Transaction:
@@ -46,8 +54,11 @@ def test_content_or_refusal(pieces: list[bytes]) -> None:
         assert transaction.refusal is not None
         assert transaction.refusal.reply == TOO_BIG
         assert (shared.jobs, shared.spooled_bytes) == (1, 0), "what is refused is not kept"
+    assert transaction.in_hand
+    transaction.close(has_line=True)
     transaction.close()
-    transaction.close()
+    assert not transaction.in_hand
+    assert shared.lines == [True], "once"
     assert (shared.jobs, shared.spooled_bytes) == (0, 0)
 
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Self, cast
 
 import pytest
 
 import serving
 from eicar import EICAR
+from lazaretto.frontends import processes
+from lazaretto.frontends.control import Control
+from lazaretto.frontends.processes import Role
+from lazaretto.frontends.smtp_delivery import Pool, Result
+from lazaretto.frontends.smtp_proxy import SmtpService
+from lazaretto.frontends.smtp_relay import Relay
+from lazaretto.frontends.smtp_settings import Address, SmtpSettings
+from lazaretto.frontends.smtp_transaction import Transaction
+from lazaretto.model import Envelope
+from lazaretto.wire.smtp import Reply
+from lazaretto.wire.smtp_server import Server
 from listening import HANG_UP
 from serving import eventually
 from smtp_service import Service, alive, children
@@ -100,6 +115,100 @@ def test_a_killed_worker_s_message_gets_its_line(hop: Sink) -> None:
         assert 'outcome=deferred rule=system error="the worker ended before its time: signal 9"' in service.final_lines()[0]
         assert client.rest() == b""
         late.go.set()
+
+
+def test_a_supervisor_that_stops_has_written_all_lines(hop: Sink) -> None:
+    with Service(hop.address, process__workers=2) as service:
+        for _ in range(50):
+            delivered(service)
+        assert service.stop() == 0
+        assert len(service.final_lines()) == 50
+
+
+def test_lines_that_a_killed_supervisor_has_not_written_are_the_worker_s(hop: Sink) -> None:
+    """It stands still, and so takes lines without writing any, until it is killed."""
+    with Service(hop.address) as service:
+        service.supervisor.send_signal(signal.SIGSTOP)
+        for _ in range(5):
+            delivered(service)
+        assert service.final_lines() == []
+        service.supervisor.kill()
+        eventually(lambda: "event=orphan" in service.log, "the worker's notice")
+        assert len(service.final_lines()) == 5
+
+
+def test_nobody_waits_for_a_supervisor_that_stands_still(hop: Sink) -> None:
+    """When it has no room for more lines, the worker writes them; in the end each message has its one."""
+    with Service(hop.address) as service:
+        service.supervisor.send_signal(signal.SIGSTOP)
+        messages = 0
+        with Session(service.address) as client:
+            client.greet()
+            while not service.final_lines():
+                assert client.deliver(MESSAGE).code == 250
+                messages += 1
+        service.supervisor.send_signal(signal.SIGCONT)
+        eventually(lambda: len(service.final_lines()) == messages, "all lines")
+        assert service.stop() == 0
+        assert len(service.final_lines()) == messages
+
+
+class _Killed:
+    """Counts what the interpreter does in the front ends, and kills this process, as kill -9 does, before step `at`."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> Self | None:
+        if "/lazaretto/frontends/" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+def killed_at(step: int) -> tuple[int, list[str]]:
+    """A worker with one message is killed at that step of its end: its exit status, and the lines that there are then."""
+    settings = SmtpSettings(Address("127.0.0.1", 1))
+    result = Result((Reply(250, (b"Ok",)),), {"outcome": "clean", "rule": "default"}, 6)
+
+    def no_log(_text: str, _level: int) -> None:
+        raise AssertionError("the supervisor writes the lines")
+
+    def work(control: Control) -> int:
+        service = SmtpService(settings, cast("Pool", None), no_log, ledger=control)
+        relay = Relay(service, Server(), "", True, lambda: False)
+        relay.transaction = Transaction(settings, service, Envelope())
+        relay.transaction.begin()
+        sys.settrace(_Killed(step))
+        relay._end(result)
+        sys.settrace(None)
+        return 0
+
+    lines: list[str] = []
+    process = processes.start(Role("smtp", 1, lambda _control, _listeners: 0), work, 0.0)
+    with process.line:
+        _, status = os.waitpid(process.pid, 0)
+        process.hear(lambda text, _level: lines.append(text))
+    return os.waitstatus_to_exitcode(status), lines + ["lost"] * process.in_hand
+
+
+def test_a_kill_at_any_point_leaves_exactly_one_line() -> None:
+    """Before the line is handed over it is the supervisor's, who says that the message was lost; after that it is the true one."""
+    seen = []
+    for step in itertools.count(1):
+        status, lines = killed_at(step)
+        assert lines in (["lost"], ["lazaretto: outcome=clean rule=default"]), f"step {step}: {lines}"
+        seen.append(lines[0])
+        if status != -signal.SIGKILL:
+            break
+    assert status == 0
+    first = seen.index("lazaretto: outcome=clean rule=default")
+    assert 20 < first < len(seen) - 20, "there are steps before and behind"
+    assert "lost" not in seen[first:]
 
 
 def test_everything_ends_when_the_supervisor_is_killed(hop: Sink) -> None:

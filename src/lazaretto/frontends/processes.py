@@ -57,7 +57,7 @@ class Watched(Protocol):
 class Process:
     """A worker that has been started."""
 
-    __slots__ = ("beats", "counters", "killed", "line", "pid", "ready", "retiring", "role", "since", "tally", "until")
+    __slots__ = ("beats", "counters", "killed", "line", "pid", "ready", "received", "retiring", "role", "since", "tally", "until")
 
     def __init__(self, pid: int, role: Role, line: socket.socket, tally: memoryview[int], now: float) -> None:
         self.pid = pid
@@ -71,11 +71,12 @@ class Process:
         self.retiring = False
         self.killed = ""  # why
         self.counters: Mapping[str, float] = {}
+        self.received = 0  # final lines
 
     @property
     def in_hand(self) -> int:
         """Messages that it has, or had at its end, without their final line."""
-        return self.tally[0]
+        return control.in_hand(self.tally, self.received)
 
     def send(self, number: int) -> None:
         """A signal, to this process alone."""
@@ -90,10 +91,14 @@ class Process:
         self.until = NEVER
         kill_group(self.pid)
 
-    def hear(self) -> tuple[bool, bool]:
-        """Listen to what it says: (did it report, is the line over)."""
+    def hear(self, log: Log) -> tuple[bool, bool]:
+        """Listen to what it says, and write its final lines: (did it report, is the line over)."""
         words, over = control.heard(self.line)
-        reports = [word.counters for word in words if not word.ready]
+        for line in (word.line for word in words if word.line is not None):
+            self.received += 1
+            log(line.text, line.level)
+            control.written(self.tally)
+        reports = [word.counters for word in words if not word.ready and word.line is None]
         self.ready = self.ready or any(word.ready for word in words)
         self.beats = self.beats or bool(reports)
         if reports:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from lazaretto.frontends.control import Ledger, Line, NoLedger
 from lazaretto.frontends.next_hop import NextHop
 from lazaretto.frontends.samples import Samples
 from lazaretto.frontends.smtp_delivery import Pool, Result
@@ -34,7 +35,15 @@ Log = Callable[[str, int], None]
 class SmtpService:
     """See the module.  All of it belongs to one event loop."""
 
-    def __init__(self, settings: SmtpSettings, pool: Pool, log: Log, samples: Samples | None = None, frontend: str = "smtp") -> None:
+    def __init__(
+        self,
+        settings: SmtpSettings,
+        pool: Pool,
+        log: Log,
+        samples: Samples | None = None,
+        frontend: str = "smtp",
+        ledger: Ledger | None = None,
+    ) -> None:
         self.settings = settings
         self.pool = pool
         self.jobs = 0
@@ -42,6 +51,7 @@ class SmtpService:
         self.draining = False
         self.samples = samples if samples is not None else Samples()
         self._log = log
+        self._ledger = ledger or NoLedger()
         self._frontend = frontend
         self._sessions: set[Session] = set()
         self._hops: set[NextHop] = set()
@@ -118,14 +128,29 @@ class SmtpService:
         if not self._sessions and not self._hops:
             self._emptied.set()
 
-    def done(self, result: Result) -> None:
-        """A message has its answer: the final line."""
+    def taken(self) -> None:
+        """The content of a message is to come: it is in our hands until it has its final line."""
+        self.jobs += 1
+        self._ledger.begun()
+
+    def released(self, has_line: bool) -> None:
+        """It is not any more.  `has_line`: somebody else writes it, or has."""
+        self.jobs -= 1
+        if not has_line:
+            self._ledger.dropped()
+
+    def done(self, result: Result, in_hand: bool = False) -> bool:
+        """A message has its answer: the final line.  Has another process taken it over?  Only of a message `in_hand` it can."""
         pairs = result.pairs
-        self._log(reporting.line(pairs), result.level)
+        line = Line(reporting.line(pairs), result.level)
+        handed_over = in_hand and self._ledger.final(line)
+        if not handed_over:
+            self._log(*line)
         if result.report is not None and pairs["outcome"] == reporting.outcome(result.report):
             self.samples.report(result.report, self._frontend)
         else:
             self.samples.message(pairs["outcome"], pairs["rule"], self._frontend)
+        return handed_over
 
     def note(self, event: str, level: int, error: str) -> None:
         """Something happened that is no message."""

@@ -261,11 +261,14 @@ class Relay:
         return Envelope(sender, (), client, helo, (told.get(b"IDENT") or b"").decode("ascii", "replace"))
 
     def _end(self, result: Result) -> None:
-        """It has got its final line."""
+        """The final line, and then the transaction is no more: a kill in between costs no line, and makes no second one (control.py)."""
         transaction, self.transaction = self.transaction, None
-        if transaction is not None:
-            transaction.close()  # whatever becomes of the line
-        self._service.done(result)
+        handed_over = False
+        try:
+            handed_over = self._service.done(result, transaction is not None and transaction.in_hand)
+        finally:
+            if transaction is not None:
+                transaction.close(handed_over)  # whatever becomes of the line
 
     def _forget(self) -> None:
         """The client has thought better of it; that is no message, unless the next hop was at fault."""

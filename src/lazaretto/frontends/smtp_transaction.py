@@ -41,6 +41,14 @@ class Bounds(Protocol):
     jobs: int  # messages whose content is coming, being scanned or sent
     spooled_bytes: int
 
+    def taken(self) -> None:
+        """One more job."""
+        ...
+
+    def released(self, has_line: bool) -> None:
+        """One less; `has_line`, if another process has its final line to write."""
+        ...
+
 
 class Transaction:
     """From a MAIL that the next hop has accepted.  `envelope` grows with each recipient it accepts."""
@@ -64,7 +72,7 @@ class Transaction:
         """The content is to come; or why it is not."""
         refusal = refused(self._settings, self._bounds, 0)
         if refusal is None:
-            self._bounds.jobs += 1
+            self._bounds.taken()
             self._spool = Spool(self._settings.spool_directory or None, self._settings.spool_memory_bytes)
             self._intake = self._spool.intake()
         return refusal
@@ -96,13 +104,18 @@ class Transaction:
             self._refuse(Refusal(TROUBLE, "system", reason(error)))
             return None
 
-    def close(self) -> None:
-        """Give everything back."""
+    @property
+    def in_hand(self) -> bool:
+        """Is its content here, or to come?"""
+        return self._spool is not None
+
+    def close(self, has_line: bool = False) -> None:
+        """Give everything back.  `has_line`: see Bounds."""
         self._let_go()
         if self._spool is not None:
             self._spool.close()
             self._spool = None
-            self._bounds.jobs -= 1
+            self._bounds.released(has_line)
 
     def _refuse(self, refusal: Refusal) -> None:
         self.refusal = refusal

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from lazaretto.frontends.control import Ledger
 from lazaretto.frontends.samples import sample
 from lazaretto.frontends.scan_pool import PoolSettings, ScanPool
 from lazaretto.frontends.smtp_proxy import SmtpService
@@ -19,23 +20,6 @@ from lazaretto.frontends.worker import Begin
 from lazaretto.scan.job import Scanner
 
 Log = Callable[[str, int], None]
-
-
-class _Service(SmtpService):
-    """One that tells how many messages it has, whenever that changes."""
-
-    tell: Callable[[int], None] = staticmethod(lambda _messages: None)
-    _jobs = 0
-
-    @property
-    def jobs(self) -> int:
-        """Messages whose content is here."""
-        return self._jobs
-
-    @jobs.setter
-    def jobs(self, value: int) -> None:
-        self._jobs = value
-        self.tell(value)
 
 
 class SmtpDuty:
@@ -71,11 +55,9 @@ class SmtpDuty:
 def duty(settings: SmtpSettings, pool_settings: PoolSettings, scanner: Scanner, log: Log) -> Begin:
     """How to begin."""
 
-    async def begin(tell: Callable[[int], None]) -> SmtpDuty:
+    async def begin(ledger: Ledger) -> SmtpDuty:
         pool = ScanPool(scanner, pool_settings, log)
         pool.start()
-        service = _Service(settings, pool, log)
-        service.tell = tell
-        return SmtpDuty(service, pool)
+        return SmtpDuty(SmtpService(settings, pool, log, ledger=ledger), pool)
 
     return begin

@@ -320,7 +320,7 @@ class Supervisor:
 
     def _hear(self, process: Process) -> None:
         waiting = not process.ready
-        reported, over = process.hear()
+        reported, over = process.hear(self._plan.log)
         if not (self._stopping or process.retiring or process.killed):
             if reported:
                 process.until = _now() + self.settings.stuck_s
@@ -341,7 +341,7 @@ class Supervisor:
             process = next((process for process in self._processes if process.pid == pid), None)
             if process is not None:
                 if process.line.fileno() >= 0:
-                    process.hear()
+                    process.hear(self._plan.log)
                 self._hang_up(process)
                 for name, value in process.counters.items():
                     if only_grows(name):

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lazaretto.errors import ConfigError
 from lazaretto.frontends import failure
-from lazaretto.frontends.control import Control
+from lazaretto.frontends.control import Control, Ledger, NoLedger
 from lazaretto.frontends.listeners import Listener
 from lazaretto.frontends.notify import Notifier
 from lazaretto.frontends.processes import Watched, only_grows
@@ -66,13 +66,13 @@ class Duty(Protocol):
         ...
 
 
-Begin = Callable[[Callable[[int], None]], Awaitable[Duty]]
+Begin = Callable[[Ledger], Awaitable[Duty]]
 
 
 class Work(NamedTuple):
     """A Duty to be begun, within the loop.  `close` gives back what was made for it before.
 
-    What `begin` is given is to be told how many messages there are without a final line, at each change.
+    What `begin` is given is to be told of each message, and gets its final line.
     """
 
     begin: Begin
@@ -116,7 +116,7 @@ class _Worker:
     async def main(self) -> int:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._failed)
-        self.duty = await self.work.begin(self.control.in_hand if self.control is not None else _nobody)
+        self.duty = await self.work.begin(self.control if self.control is not None else NoLedger())
         try:
             self.acceptor = Acceptor(self.listeners, self.duty.protocol, self.note)
             for number, act in self.signals().items():
@@ -175,6 +175,8 @@ class _Worker:
         assert self.control is not None
         if self.control.over():
             asyncio.get_running_loop().remove_reader(self.control.sock.fileno())
+            for line in self.control.unwritten():
+                self.work.log(*line)
             self.note("orphan", LOG_WARNING, error="the supervisor is gone: finishing")
             if not self._stopping:
                 self.stop()
@@ -264,7 +266,7 @@ class Alone(_Worker):
         self.notifier.reloading()
         try:
             work = self.make()
-            duty = await work.begin(_nobody)
+            duty = await work.begin(NoLedger())
         except ConfigError as error:
             self.note("reload", LOG_ERR, error=f"the old configuration stays: {error}")
         except Exception as error:  # noqa: BLE001 - whatever it is, mail goes on under what there was
@@ -349,10 +351,6 @@ class Acceptor:
         self._timer = None
         for fd, listener in self._listeners.items():
             self._loop.add_reader(fd, self._accept, listener)
-
-
-def _nobody(_messages: int) -> None:
-    """Alone, there is nobody left to write lines."""
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
