@@ -186,8 +186,17 @@ def test_what_is_not_announced(run: Run) -> None:
     with MailServerDouble() as filter_, MailServerDouble() as hop:
         _, checks = run(text=smtp(filter_, hop))
     advice = [check["advice"] for check in checks if check["about"] == "EHLO"]
-    assert "smtpd_authorized_xforward_hosts" in advice[0]
-    assert advice[1] == "for the smtpd in front: smtpd_discard_ehlo_keywords = smtputf8, dsn, silent-discard"
+    assert advice[0] == "[smtp] trusted"
+    assert "smtpd_authorized_xforward_hosts" in advice[1]
+    assert advice[2] == "for the smtpd in front: smtpd_discard_ehlo_keywords = smtputf8, dsn, silent-discard"
+
+
+def test_a_next_hop_that_takes_us_for_the_client(run: Run) -> None:
+    with MailServerDouble(FULL) as filter_, MailServerDouble() as hop:
+        _, checks = run(text=smtp(filter_, hop))
+        assert about(checks, "EHLO")[0] == (WARN, "the next hop does not announce XFORWARD: it takes Lazaretto for the client")
+        _, checks = run(text=smtp(filter_, hop) + "next_hop_protocol = 'lmtp'\n")
+        assert [level for level, _ in about(checks, "EHLO")] == [OK], "LMTP servers have no use for it"
 
 
 # -- Postfix

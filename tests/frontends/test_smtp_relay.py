@@ -212,6 +212,22 @@ def test_xforward_is_used_and_told() -> None:
         assert pool.envelopes[1].client == "127.0.0.1", "the values are those of one message"
 
 
+def test_xforward_is_ours_to_use_where_the_next_hop_lacks_it() -> None:
+    """A trusted client is asked to tell who the real one was, for rules and the log; a next hop that has not asked is not told."""
+    pool = InlinePool()
+    with NextHop() as hop, Running(settings(hop), pool) as running, running.client() as client:
+        assert XFORWARD in announced(client.say(b"EHLO client.example"))
+        assert client.say(b"XFORWARD ADDR=192.0.2.1 HELO=real.example IDENT=4bX").startswith(b"250 ")
+        client.envelope(hello=b"")
+        hop.hang_up()
+        hop.until(lambda: hop.ended == 1)
+        assert client.content().startswith(b"250 "), "nor when it is told the transaction again"
+        (envelope,) = pool.envelopes
+        assert (envelope.client, envelope.helo, envelope.queue_id) == ("192.0.2.1", b"real.example", "4bX")
+        assert (running.line()["client"], running.line()["queue_id"]) == ("192.0.2.1", "4bX")
+        assert [line[:4] for line in hop.commands] == [b"EHLO", b"MAIL", b"RCPT"] * 2 + [b"DATA"]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [(b"XFORWARD", b"501"), (b"XFORWARD WHAT=x", b"501"), (b"XFORWARD NAME=" + b"x" * 256, b"501"), (b"XFORWARD NAME=a+2", b"501")],

@@ -164,7 +164,7 @@ def test_nobody_says_that_it_was_scanned_when_it_was_not(tmp_path: Path) -> None
     policy = Policy(actions={**DEFAULT_ACTIONS, "down": Action.TAG})
     for engine, said in ((Disinfector(), True), (Failing(), False)):
         scanner = scanners.make(tmp_path, [engine], policy)
-        scanner.closing = ((b"X-Antivirus", b"Scanned"),)
+        scanner.closing = lambda _failed: ((b"X-Antivirus", b"Scanned"),)
         _, output = scanners.through(scanner, wrappings.attach(b"hello", "a.txt"))
         assert (b"X-Antivirus: Scanned\r\n" in output) is said
 

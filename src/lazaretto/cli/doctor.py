@@ -204,7 +204,7 @@ def _servers(options: argparse.Namespace, config: Config, state: State) -> Itera
         yield check
         if check.level != FAIL:
             announced[about] = keywords
-    yield from _announced(announced, before=before)
+    yield from _announced(announced, before=before, smtp=theirs != "lmtp")
 
 
 def _ask(address: str, about: str, protocol: str, timeout_s: float, postfix: str) -> tuple[Check, dict[bytes, bytes]]:
@@ -226,13 +226,15 @@ def _ask(address: str, about: str, protocol: str, timeout_s: float, postfix: str
     return Check(OK, about, text), keywords
 
 
-def _announced(servers: Mapping[str, Mapping[bytes, bytes]], *, before: bool) -> Iterator[Check]:
+def _announced(servers: Mapping[str, Mapping[bytes, bytes]], *, before: bool, smtp: bool) -> Iterator[Check]:
     ours = servers.get("Lazaretto")
     if ours is None:
         return
     if b"XFORWARD" not in ours:
-        advice = "next hop: -o smtpd_authorized_xforward_hosts=127.0.0.0/8,[::1]/128; Lazaretto: [smtp] trusted"
-        yield Check(WARN, "EHLO", "XFORWARD is not announced to this machine: who the client was is lost on the way", advice)
+        yield Check(WARN, "EHLO", "XFORWARD is not announced to this machine: who the client was is lost on the way", "[smtp] trusted")
+    if smtp and b"XFORWARD" not in servers.get("next hop", {b"XFORWARD": b""}):
+        advice = "for the smtpd behind: -o smtpd_authorized_xforward_hosts=127.0.0.0/8,[::1]/128"
+        yield Check(WARN, "EHLO", "the next hop does not announce XFORWARD: it takes Lazaretto for the client", advice)
     front = servers.get("front") if before else None
     needed = [word for word in _END_TO_END if word not in ours and (front is None or word in front)]
     if front is not None and b"CHUNKING" in front:
