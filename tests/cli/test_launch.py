@@ -117,6 +117,15 @@ def test_both_services_from_one_configuration(folder: Path, hop: Sink) -> None:
         assert {path.name for path in folder.iterdir()} & {"smtp", "scan", "pid"} == set()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_proxy_that_is_its_own_next_hop(folder: Path, workers: int) -> None:
+    keys: dict[str, object] = {"smtp.listen": [f"unix:{folder}/smtp"], "smtp.next_hop": f"unix:{folder}/smtp", "process.workers": workers}
+    status, log = Running(folder, "serve", keys=keys, mark="").failed()
+    assert status == 78
+    assert f"smtp.next_hop: unix:{folder}/smtp is where the proxy itself listens" in log
+    assert not (folder / "smtp").exists()
+
+
 def test_the_scan_server_ends_with_its_supervisor(folder: Path, hop: Sink) -> None:
     keys: dict[str, object] = {"smtp.listen": [f"unix:{folder}/smtp"], "smtp.next_hop": hop.address, "process.scanners": 1}
     with Running(folder, "serve", keys={**keys, "server.listen": [f"unix:{folder}/scan"]}) as running:

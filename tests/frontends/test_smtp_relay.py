@@ -228,6 +228,25 @@ def test_xforward_is_ours_to_use_where_the_next_hop_lacks_it() -> None:
         assert [line[:4] for line in hop.commands] == [b"EHLO", b"MAIL", b"RCPT"] * 2 + [b"DATA"]
 
 
+def test_what_xforward_leaves_out_is_not_what_we_see() -> None:
+    """The address that we see, and the HELO, are those of the server in between."""
+    pool = InlinePool()
+    with NextHop() as hop, Running(settings(hop), pool) as running, running.client() as client:
+        client.say(b"EHLO proxy.in.between")
+        for line in (b"XFORWARD NAME=mail.example", b"XFORWARD ADDR=[UNAVAILABLE] HELO=[unavailable]", b"XFORWARD HELO=real.example"):
+            assert client.say(line).startswith(b"250 ")
+            client.envelope(hello=b"")
+            client.content()
+        client.envelope(hello=b"")
+        client.content()
+        assert [(envelope.client, envelope.helo) for envelope in pool.envelopes] == [
+            ("", b""),
+            ("", b""),
+            ("", b"real.example"),
+            ("127.0.0.1", b"proxy.in.between"),
+        ]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [(b"XFORWARD", b"501"), (b"XFORWARD WHAT=x", b"501"), (b"XFORWARD NAME=" + b"x" * 256, b"501"), (b"XFORWARD NAME=a+2", b"501")],

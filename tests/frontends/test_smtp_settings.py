@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lazaretto.errors import ConfigError
-from lazaretto.frontends.smtp_settings import Address, SmtpSettings, address, networks
+from lazaretto.frontends.smtp_settings import Address, SmtpSettings, address, is_among, networks
 from lazaretto.policy.config import parse
 
 
@@ -67,6 +67,25 @@ def test_the_next_hop_speaks_as_clients_do(client: str, next_hop: str) -> None:
 def test_addresses(text: str, expected: Address) -> None:
     assert address(text) == expected
     assert str(expected) == text
+
+
+@pytest.mark.parametrize(
+    ("where", "listen", "ours"),
+    [
+        ("127.0.0.1:25", [], False),
+        ("127.0.0.1:25", ["127.0.0.1:26", "unix:/run/a", "127.0.0.1:25"], True),
+        ("127.0.0.1:25", ["127.0.0.2:25"], False),
+        ("127.0.0.1:25", ["0.0.0.0:25"], True),
+        ("localhost:25", ["[::1]:25"], True),
+        ("[::1]:25", ["[::]:25"], True),
+        ("mx.example:25", ["0.0.0.0:25"], False),
+        ("mx.example:25", ["mx.example:25"], True),
+        ("unix:/run/a", ["unix:/run/../run/a"], True),
+        ("unix:/run/a", ["unix:/run/b", "127.0.0.1:25"], False),
+    ],
+)
+def test_a_next_hop_that_is_ourselves(where: str, listen: list[str], ours: bool) -> None:
+    assert is_among(address(where), listen) is ours
 
 
 @pytest.mark.parametrize("text", ["", "mx.example", "2001:db8::1:25", "unix:relative", "mx:port"])

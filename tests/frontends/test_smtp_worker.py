@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -81,6 +82,22 @@ def test_a_message(hop: Sink, workers: int) -> None:
         gone(*family)
         (line,) = service.final_lines()
         assert "outcome=clean" in line
+
+
+def test_ipv6_on_both_sides() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+            ours = f"[::1]:{free.getsockname()[1]}"
+    except OSError:
+        pytest.skip("no IPv6")
+    with Sink(listener=listener) as hop, Service(hop.address, smtp__listen=[ours]) as service:
+        assert hop.address.startswith("[::1]:")
+        outcome = attempt(ours, MESSAGE)
+        assert str(outcome) == "250 END"
+        assert [message.data for message in hop.messages] == [MESSAGE]
+        eventually(lambda: len(service.final_lines()) == 1, "the line")
+        assert "client=::1" in service.final_lines()[0]
 
 
 def test_what_is_infected(hop: Sink) -> None:

@@ -65,6 +65,13 @@ def test_the_field_in_what_stands_for_a_whole_message() -> None:
     )
 
 
+@pytest.mark.parametrize("treatments", [{}, {(2,): REPLACE}, {(2,): DEFANG}, {(): REPLACE}])
+def test_the_wish_for_tls_survives(treatments: dict[Path, Treatment]) -> None:
+    """A field of newer versions of Postfix, and that of RFC 8689 for the opposite."""
+    fields = b"Require-TLS-ESMTP: yes\r\nTLS-Required: No\r\n"
+    assert fields in planned(fields + lines(MIXED, b"\r\n"), treatments, TAGS)
+
+
 def test_new_content() -> None:
     source = Source(lines(MIXED, b"\r\n"))
     root = scanner.parse(source)

@@ -200,12 +200,14 @@ class _Launch:
         """The SMTP proxy."""
         from lazaretto.frontends import smtp_worker
         from lazaretto.frontends.scan_pool import PoolSettings
-        from lazaretto.frontends.smtp_settings import SmtpSettings
+        from lazaretto.frontends.smtp_settings import SmtpSettings, is_among
         from lazaretto.frontends.worker import Work
 
         config = loaded.config
-        scanner = scanner or loaded.scanner()
         settings = SmtpSettings.of(config.settings, config.limits, config.spool_directory)
+        if is_among(settings.next_hop, cast("Sequence[str]", config.settings["smtp.listen"])):
+            raise ConfigError(f"smtp.next_hop: {settings.next_hop} is where the proxy itself listens; mail would go round in circles")
+        scanner = scanner or loaded.scanner()
         return Work(smtp_worker.duty(settings, PoolSettings.of(config.settings), scanner, loaded.log), loaded.log, scanner.close)
 
     def plan(self) -> Plan:

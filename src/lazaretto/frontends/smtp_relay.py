@@ -251,13 +251,18 @@ class Relay:
     # -- the transaction
 
     def _envelope(self, sender: bytes) -> Envelope:
-        """As far as it is known at MAIL.  XFORWARD counts above XCLIENT, and this above what we see."""
-        told = {**self._external, **self._machine.xforward}
-        client = self._client
+        """As far as it is known at MAIL.  XFORWARD counts above XCLIENT, and this above what we see.
+
+        What XFORWARD leaves out is not known: what we see ourselves belongs to somebody else.
+        """
+        forwarded = self._machine.xforward
+        told = forwarded or self._external
+        client, helo = ("", b"") if forwarded else (self._client, self._helo)
         if b"ADDR" in told:
             client = (told[b"ADDR"] or b"").decode("ascii", "replace")
             client = client[5:] if client[:5].upper() == "IPV6:" else client
-        helo = (told[b"HELO"] or b"") if b"HELO" in told else self._helo
+        if b"HELO" in told:
+            helo = told[b"HELO"] or b""
         return Envelope(sender, (), client, helo, (told.get(b"IDENT") or b"").decode("ascii", "replace"))
 
     def _end(self, result: Result) -> None:

@@ -18,6 +18,8 @@ from lazaretto.limits import DEFAULT, Limits
 SCAN_MARGIN_S = 30.0  # an engine gets seconds, not instants; the pool gives up before that
 MIN_PIECE_BYTES = 1 << 10  # of a message has to come within data_timeout_s: a client that drips holds a place
 
+_HERE = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 - to compare with
+
 Network = IPv4Network | IPv6Network
 
 
@@ -43,6 +45,17 @@ def address(text: str) -> Address:
     except ConfigError:
         raise ConfigError(f"smtp.next_hop: expected HOST:PORT, [IPv6]:PORT or unix:PATH, not {text!r}") from None
     return Address(host, port)
+
+
+def is_among(where: Address, listen: Iterable[str]) -> bool:
+    """Is `where` one of the addresses at which we listen ourselves, as far as can be seen without asking anybody?"""
+    for own in map(address, listen):
+        if where.path or own.path:
+            if os.path.normpath(where.path) == os.path.normpath(own.path):
+                return True
+        elif where.port == own.port and (where.host == own.host or (where.host in _HERE and own.host in _HERE)):
+            return True
+    return False
 
 
 class SmtpSettings(NamedTuple):
