@@ -19,20 +19,18 @@ See:     smtp_session.py; docs/logging.md, docs/metrics.md
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from lazaretto.frontends.control import Ledger, Line, NoLedger
+from lazaretto.frontends.control import Ledger
+from lazaretto.frontends.final_lines import FinalLines, Log
 from lazaretto.frontends.next_hop import NextHop
 from lazaretto.frontends.samples import Samples
-from lazaretto.frontends.smtp_delivery import Pool, Result
+from lazaretto.frontends.smtp_delivery import Pool
 from lazaretto.frontends.smtp_session import Session
 from lazaretto.frontends.smtp_settings import SmtpSettings
-from lazaretto.scan import report as reporting
-
-Log = Callable[[str, int], None]
 
 
-class SmtpService:
+class SmtpService(FinalLines):
     """See the module.  All of it belongs to one event loop."""
 
     def __init__(
@@ -44,15 +42,11 @@ class SmtpService:
         frontend: str = "smtp",
         ledger: Ledger | None = None,
     ) -> None:
+        super().__init__(log, samples if samples is not None else Samples(), frontend, ledger)
         self.settings = settings
         self.pool = pool
-        self.jobs = 0
         self.spooled_bytes = 0
         self.draining = False
-        self.samples = samples if samples is not None else Samples()
-        self._log = log
-        self._ledger = ledger or NoLedger()
-        self._frontend = frontend
         self._sessions: set[Session] = set()
         self._hops: set[NextHop] = set()
         self._emptied = asyncio.Event()
@@ -127,31 +121,3 @@ class SmtpService:
     def _look(self) -> None:
         if not self._sessions and not self._hops:
             self._emptied.set()
-
-    def taken(self) -> None:
-        """The content of a message is to come: it is in our hands until it has its final line."""
-        self.jobs += 1
-        self._ledger.begun()
-
-    def released(self, has_line: bool) -> None:
-        """It is not any more.  `has_line`: somebody else writes it, or has."""
-        self.jobs -= 1
-        if not has_line:
-            self._ledger.dropped()
-
-    def done(self, result: Result, in_hand: bool = False) -> bool:
-        """A message has its answer: the final line.  Has another process taken it over?  Only of a message `in_hand` it can."""
-        pairs = result.pairs
-        line = Line(reporting.line(pairs), result.level)
-        handed_over = in_hand and self._ledger.final(line)
-        if not handed_over:
-            self._log(*line)
-        if result.report is not None and pairs["outcome"] == reporting.outcome(result.report):
-            self.samples.report(result.report, self._frontend)
-        else:
-            self.samples.message(pairs["outcome"], pairs["rule"], self._frontend)
-        return handed_over
-
-    def note(self, event: str, level: int, error: str) -> None:
-        """Something happened that is no message."""
-        self._log(reporting.line({"event": event, "error": error}), level)
