@@ -179,7 +179,7 @@ STEPS = (
 )
 
 
-def attempt(address: str, message: bytes) -> Outcome:
+def attempt(address: str, message: bytes, sender: bytes = SENDER) -> Outcome:
     """Deliver as a mail server does, one step at a time, until an answer is not positive."""
     step = "CONNECT"
     try:
@@ -189,7 +189,7 @@ def attempt(address: str, message: bytes) -> Outcome:
                 if not answer.positive:
                     return Outcome(step, answer)
                 step = name
-                answer = client.say(command)
+                answer = client.say(command if name != "MAIL" else b"MAIL FROM:" + sender)
             if not answer.positive:
                 return Outcome(step, answer)
             step = "END"

@@ -6,6 +6,7 @@ process, no file and no descriptor is left, and the next message goes through.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -85,12 +86,20 @@ def tolerant() -> Iterator[tuple[Service, Path]]:
         assert proxy.family() == []
 
 
+_times = itertools.count()
+
+
 def once_more(proxy: Service, path: Path, before: list[str]) -> None:
-    """With an honest next hop, the next message goes through; then the worker has nothing open that it had not before."""
+    """With an honest next hop, the next message goes through; then the worker has nothing open that it had not before.
+
+    When this message has its line, so have all before it.
+    """
     path.unlink(missing_ok=True)
+    sender = f"once-more-{next(_times)}@example.org"
     with Sink(path) as sink:
-        assert str(attempt(proxy.address, MESSAGE)) == "250 END"
+        assert str(attempt(proxy.address, MESSAGE, b"<" + sender.encode() + b">")) == "250 END"
         assert [one.data for one in sink.messages] == [MESSAGE]
+    eventually(lambda: f"from={sender}" in proxy.log, "the line")
     eventually(lambda: descriptors(proxy.workers[0]) == before, "the end of all connections")
     assert proxy.leftovers() == []
 

@@ -104,6 +104,7 @@ def test_what_is_infected(hop: Sink) -> None:
     with Service(hop.address, engine="yara") as service:
         assert attempt(service.address, MESSAGE + EICAR + b"\r\n").answer is not None
         assert EICAR not in hop.messages[0].data
+        eventually(lambda: len(service.final_lines()) == 1, "the line")
         assert "outcome=cleaned" in service.final_lines()[0]
 
 
