@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from lazaretto.frontends.samples import sample
 from lazaretto.frontends.scan_pool import PoolSettings, ScanPool
@@ -38,10 +39,19 @@ class _Service(SmtpService):
         self.tell(value)
 
 
-class SmtpDuty:
-    """A worker's Duty (worker.py)."""
+class Service(Protocol):
+    """Sessions that share a pool."""
 
-    def __init__(self, service: SmtpService, pool: ScanPool) -> None:
+    def protocol(self) -> asyncio.BaseProtocol: ...
+    async def drain(self, grace_s: float) -> None: ...
+    def counters(self) -> Mapping[str, float]: ...
+    async def close(self) -> None: ...
+
+
+class PooledDuty:
+    """A worker's Duty (worker.py), SMTP's or the milter's."""
+
+    def __init__(self, service: Service, pool: ScanPool) -> None:
         self._service = service
         self._pool = pool
 
@@ -71,11 +81,11 @@ class SmtpDuty:
 def duty(settings: SmtpSettings, pool_settings: PoolSettings, scanner: Scanner, log: Log) -> Begin:
     """How to begin."""
 
-    async def begin(tell: Callable[[int], None]) -> SmtpDuty:
+    async def begin(tell: Callable[[int], None]) -> PooledDuty:
         pool = ScanPool(scanner, pool_settings, log)
         pool.start()
         service = _Service(settings, pool, log)
         service.tell = tell
-        return SmtpDuty(service, pool)
+        return PooledDuty(service, pool)
 
     return begin
