@@ -11,7 +11,7 @@ carries out one request after the other, each on what it has by then, so the ord
     insert              on top with index 0, the last one first; elsewhere by position
     new body            at the end, in pieces
 
-A field that gives way to another of its name at the same place is changed.  The one place that every MTA understands
+A field that gives way to another of the very same name at the same place is changed (Sendmail would keep the letter case).  The one place that every MTA understands
 alike is the top: Postfix counts its own Received, Sendmail fields that it may yet write.
 
 Limits:  the new header: max_header_bytes of [limits], as the old one.
@@ -191,10 +191,10 @@ def _pairs(old: Sequence[_Field], new: Sequence[_Field], gone: range, fresh: ran
     """Of the old fields of a gap, which new one of the same name takes its place, in order; None: none does."""
     places: dict[bytes, list[int]] = {}
     for place in reversed(fresh):
-        places.setdefault(new[place].key, []).append(place)
+        places.setdefault(new[place].name, []).append(place)
     last = -1
     for position in gone:
-        among = places.get(old[position].key, [])
+        among = places.get(old[position].name, [])
         while among and among[-1] <= last:
             among.pop()
         if among:
