@@ -44,6 +44,7 @@ See:     docs/protocols/milter.md
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -169,6 +170,7 @@ class Filter:
         self._held: Command | None = None  # what comes after an Abort that nobody has said
         self._asked: type | None = None  # what waits for its answer
         self._chunks = False  # of a new body have been sent
+        self._stale: Callable[[], None] | None = None  # macros are known until the event that ends their time has been dealt with
         self.state = State.START
         self.version = 0
         self.actions = Actions(0)
@@ -198,6 +200,9 @@ class Filter:
         """None: wait for more, or the last one has no answer yet.  RemoteProtocolError."""
         if self._asked is not None or self.state is State.CLOSED:
             return None
+        if self._stale is not None:
+            self._stale()
+            self._stale = None
         while (command := self._next_command()) is not None:
             if isinstance(command, MacroList) and self.state is not State.START:
                 self.macros.take(command)
@@ -260,9 +265,8 @@ class Filter:
         if self._held is None:  # else the macros that have come belong to the command that waits
             self.macros.settle()
         if kind in (Abort, NewConnection):
-            self._forget()
-            if kind is NewConnection:
-                self.macros.clear()
+            self._chunks = False
+            self._stale = self.macros.clear if kind is NewConnection else self.macros.end_message
         elif not self.steps & _NO_REPLY[kind] or kind is EndOfBody:
             self._asked = kind
         return command
@@ -302,8 +306,5 @@ class Filter:
 
     def _over(self) -> None:
         self.state = State.IDLE
-        self._forget()
-
-    def _forget(self) -> None:
         self._chunks = False
-        self.macros.end_message()
+        self._stale = self.macros.end_message
