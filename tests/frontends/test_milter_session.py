@@ -294,7 +294,9 @@ def test_a_client_of_the_mtas_is_forgotten_with_its_session() -> None:
         ("192.0.2.1", b"client.example"), ("", b""), ("2001:db8::1", b"client.example")]  # fmt: skip
 
 
-@pytest.mark.parametrize(("first", "what"), [(b"EHLO x\r\n", "SMTP"), (b"GET / HTTP/1.0\r\n\r\n", "HTTP"), (b"\x16\x03\x01\x02\0\x01\0", "TLS")])
+@pytest.mark.parametrize(
+    ("first", "what"), [(b"EHLO x\r\n", "SMTP"), (b"GET / HTTP/1.0\r\n\r\n", "HTTP"), (b"\x16\x03\x01\x02\0\x01\0", "TLS")]
+)
 def test_somebody_who_speaks_something_else(first: bytes, what: str) -> None:
     with running() as service:
         with MtaClient(service.address) as client:

@@ -11,8 +11,8 @@ carries out one request after the other, each on what it has by then, so the ord
     insert              on top with index 0, the last one first; elsewhere by position
     new body            at the end, in pieces
 
-A field that gives way to another of the very same name at the same place is changed (Sendmail would keep the letter case).  The one place that every MTA understands
-alike is the top: Postfix counts its own Received, Sendmail fields that it may yet write.
+A field that gives way to another of the very same name at the same place is changed (Sendmail would keep the letter case).
+The one place that every MTA understands alike is the top: Postfix counts its own Received, Sendmail fields that it may yet write.
 
 Limits:  the new header: max_header_bytes of [limits], as the old one.
 Errors:  Unsayable: the new header has what the protocol cannot express.  Nothing of it must be sent then.

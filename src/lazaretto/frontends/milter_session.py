@@ -226,9 +226,7 @@ class MilterSession(asyncio.Protocol):
         if self._service.full:
             refusal = Refusal(BUSY, "busy", f"{self._service.connections} connections")
         if refusal is not None and self._machine.waiting:
-            final = refused(refusal, self._envelope())
-            self._send(self._machine.send(final.final))
-            self._finish(final)
+            self._conclude(refused(refusal, self._envelope()))
 
     async def _end_of_body(self, event: told.EndOfBody) -> None:
         message = self._begun()
@@ -252,8 +250,7 @@ class MilterSession(asyncio.Protocol):
             found = found._replace(final=packet(wire.TEMPFAIL))
         if self._ended or self._transport is None:
             raise Gone
-        self._send(self._machine.send(found.final))
-        self._finish(found)
+        self._conclude(found)
 
     def _progress(self) -> None:
         """Again and again, until the timer is cancelled."""
@@ -263,6 +260,12 @@ class MilterSession(asyncio.Protocol):
 
     def _envelope(self) -> Envelope:
         return envelope(self._begun(), self._client, self._helo, self._machine.macros)
+
+    def _conclude(self, found: Answer) -> None:
+        """The last packet of its answer, after the line: who has the answer finds the line."""
+        final = self._machine.send(found.final)
+        self._finish(found)
+        self._send(final)
 
     def _finish(self, found: Answer) -> None:
         """It has got its answer: the final line."""
