@@ -14,9 +14,9 @@ from lazaretto.errors import LocalProtocolError, RemoteProtocolError
 from lazaretto.wire import milter as wire
 from lazaretto.wire import milter_commands as told
 from lazaretto.wire import milter_replies as say
-from lazaretto.wire.milter import Actions, Steps, packet
+from lazaretto.wire.milter import Actions, Packets, Steps, packet
 from lazaretto.wire.milter_filter import NEXT, Closed, Event, Filter, Negotiated, State, Wanted
-from milter_dialogue import run_pure, steps
+from milter_dialogue import run_pure, steps, steps_of
 from milter_double import macros, texts
 
 ALL = Wanted(Actions(0x1FF), Steps(0))
@@ -328,3 +328,38 @@ def test_cuts_make_no_difference(packets: list[bytes], data: st.DataObject) -> N
             seen.append(str(error))
         results.append(seen)
     assert results[0] == results[1]
+
+
+# -- the page
+
+
+def examples() -> list[str]:
+    """Indented blocks that begin with an offer."""
+    blocks = re.findall(r"^    offer .*\n(?:    .*\n)+", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks]
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16])
+@pytest.mark.parametrize("number", range(3))
+def test_the_examples_of_the_page(number: int, size: int) -> None:
+    assert len(examples()) == 3
+    run_pure(steps_of(examples()[number], PAGE.name), size)
+
+
+def test_the_bytes_of_the_page() -> None:
+    shown = re.findall(r"^    ((?:[0-9a-f]{2} )+) +([A-Za-z]): ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) == 4
+    for digits, letter in shown:
+        packets = Packets(b"OMEa")
+        packets.receive_data(bytes.fromhex(digits))
+        found = packets.next_packet()
+        assert found is not None
+        assert (found.code.decode(), packets.buffered) == (letter, 0)
+
+
+def test_the_page_has_every_command_and_every_answer_of_ours() -> None:
+    rows = set(re.findall(r"^\| `(.)` \| (SMFI[CR]_\w+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    source = Path(wire.__file__).read_text(encoding="utf-8")
+    names = {(letter, name) for letter, name in re.findall(r'b"(.)"  # (SMFI[CR]_\w+)', source)}
+    assert rows <= names
+    assert {row for row in names if row[1].startswith("SMFIC_")} <= rows

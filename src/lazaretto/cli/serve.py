@@ -73,7 +73,8 @@ def _services(config: Config, listen: list[str]) -> set[str]:
     from lazaretto.frontends.notify import names
 
     given = names(os.environ)
-    services = {name for name in ("smtp", "milter") if config.settings[f"{name}.listen"] or name in given}
+    listening = {"smtp": config.settings["smtp.listen"], "milter": config.settings["milter.listen"]}
+    services = {name for name, addresses in listening.items() if addresses or name in given}
     if services or given or config.settings["metrics.listen"] or config.settings["process.user"] or config.settings["process.group"]:
         return services | ({"server"} if listen or config.settings["server.listen"] or "server" in given else set())
     return set()

@@ -18,7 +18,7 @@ from functools import lru_cache
 from lazaretto.model import Envelope
 
 MAX_EXPRESSIONS = 100
-MAX_ADDRESS = 320  # RFC 3696 s3, erratum 1690 has 254; some mail systems take more
+MAX_ADDRESS = 320  # 64 and 255 characters and the @; RFC 5321 s4.5.3.1
 
 
 def wanted(expressions: bytes | None, envelope: Envelope) -> bool:

@@ -153,7 +153,7 @@ def looks_like(first: bytes) -> str:
         if first.startswith(start) or (start.isalpha() and head == start):
             return name
     if first[0] in (0x14, 0x15, 0x16, 0x17) and first[1] == 3:
-        return "TLS"  # RFC 8446 s5.1
+        return "TLS"  # a record: its type and version
     if all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in first[:4]):
         return "text"
     return ""
