@@ -37,6 +37,7 @@ FLAGS = {
 NEEDS = {"h": 0x01, "i": 0x01, "b": 0x02, "+": 0x04, "-": 0x08, "m": 0x10, "q": 0x20, "e": 0x40, "2": 0x80}
 FINAL = "acrdty"  # the answer to a command
 CHUNK = 65535
+SENDER, RECIPIENT = b"<s@example.org>", b"<r@example.net>"
 
 
 def packet(letter: str, data: bytes = b"") -> bytes:
@@ -269,9 +270,7 @@ class MtaClient:
         assert self.say("C", name + b"\0" + family.encode() + where) in ("", "c")
         assert self.say("H", b"client.example\0") in ("", "c")
 
-    def envelope(
-        self, sender: bytes = b"<s@example.org>", recipients: Iterable[bytes] = (b"<r@example.net>",), **known: bytes
-    ) -> tuple[str, bytes]:
+    def envelope(self, sender: bytes = SENDER, recipients: Iterable[bytes] = (RECIPIENT,), **known: bytes) -> tuple[str, bytes]:
         """The answer to MAIL; then come the recipients, if it was positive."""
         self.send(macros("M", **{"i": b"4Q1", "mail_addr": sender.strip(b"<>"), **known}))
         self.send(self.mta.command("M", texts(sender, b"SIZE=1")))
@@ -308,9 +307,9 @@ class MtaClient:
                 return Told(letter, data, held.message, letters, held.held)
             held.apply(letter, data)
 
-    def deliver(self, message: bytes, **known: bytes) -> Told:
-        """A whole transaction in an open session."""
-        letter, text = self.envelope(**known)
+    def deliver(self, message: bytes, recipients: Iterable[bytes] = (RECIPIENT,), **known: bytes) -> Told:
+        """A whole transaction in an open session; `known` are macros."""
+        letter, text = self.envelope(SENDER, recipients, **known)
         return self.content(message) if letter == "c" else Told(letter, text, message, letter)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ class Bounds:
     spooled_bytes = 0
 
 
-def message(bounds: Bounds | None = None, *, leading_space: bool = True, **changed: int) -> Message:
+def message(bounds: Bounds | None = None, *, leading_space: Any = True, **changed: int) -> Message:
     return Message(MilterSettings(**changed), bounds or Bounds(), leading_space=leading_space)  # type: ignore[arg-type]
 
 

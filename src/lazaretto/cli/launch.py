@@ -146,7 +146,7 @@ class _Launch:
                 self.bound.append(endpoint.listener)
             for listener in self.bound:
                 if listener.address.startswith("unix:/"):
-                    privileges.give(listener.address.removeprefix("unix:"), who)
+                    privileges.give(listener.address.removeprefix("unix:"), who, group=listener.gid < 0)
             privileges.drop(who)
             self.above = self.alone(listeners, notifier) if self.is_small else self.supervisor(listeners, notifier, files)
             if endpoint is not None:

@@ -33,11 +33,11 @@ BACKLOG = 1024  # connections that the kernel keeps for us; more wait in connect
 class Listener:
     """One listening socket, not blocking.  `shared`: other machines may reach it."""
 
-    __slots__ = ("_gid", "_identity", "_owner", "address", "shared", "sock")
+    __slots__ = ("_identity", "_owner", "address", "gid", "shared", "sock")
 
     def __init__(self, address: str, mode: int = 0o660, gid: int = -1) -> None:
         self.address = address
-        self._gid = gid  # of the file of a UNIX socket; -1: as it comes
+        self.gid = gid  # of the file of a UNIX socket; -1: as it comes
         self._owner = os.getpid()
         self._identity: tuple[int, int] | None = None
         self.shared = False
@@ -51,7 +51,7 @@ class Listener:
     def given(cls, sock: socket.socket) -> Self:
         """One that somebody else has bound, and will clear away."""
         listener = cls.__new__(cls)
-        listener.sock, listener._owner, listener._identity, listener._gid = sock, os.getpid(), None, -1  # noqa: SLF001 - it is one of ours
+        listener.sock, listener._owner, listener._identity, listener.gid = sock, os.getpid(), None, -1  # noqa: SLF001 - it is one of ours
         name = sock.getsockname()
         if isinstance(name, str | bytes):
             listener.address, listener.shared = f"unix:{os.fsdecode(name)}", False
@@ -101,8 +101,8 @@ class Listener:
                 sock.bind(path)
                 status = os.lstat(path)
                 self._identity = status.st_dev, status.st_ino
-                if self._gid >= 0:
-                    os.chown(path, -1, self._gid, follow_symlinks=False)
+                if self.gid >= 0:
+                    os.chown(path, -1, self.gid, follow_symlinks=False)
                 sock.listen(BACKLOG)
             except BaseException:
                 sock.close()
