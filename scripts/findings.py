@@ -39,6 +39,7 @@ NOT_A_FAMILY = {
     "os",
     "policy",
     "metrics",
+    "milter",
     "process",
     "quarantine",
     "server",

@@ -77,7 +77,7 @@ class InlinePool:
 class Running:
     """A service that listens; `lines` is its log."""
 
-    def __init__(self, settings: SmtpSettings, pool: Any = None, *, path: Path | None = None) -> None:
+    def __init__(self, settings: Any, pool: Any = None, *, path: Path | None = None) -> None:
         self.pool = pool if pool is not None else InlinePool()
         self.lines: list[tuple[str, int]] = []
         self.troubles: list[dict[str, Any]] = []  # told to the event loop
@@ -107,7 +107,7 @@ class Running:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _loop, context: self.troubles.append(context))
         self._over = asyncio.Event()
-        self.service = SmtpService(self._settings, self.pool, self._log)
+        self.service = self._made()
         if self._path is not None:
             server: asyncio.Server = await self.loop.create_unix_server(self.service.protocol, str(self._path))
         else:
@@ -117,6 +117,9 @@ class Running:
         await self._over.wait()
         server.close()
         await self.service.close()
+
+    def _made(self) -> Any:
+        return SmtpService(self._settings, self.pool, self._log)
 
     def _log(self, text: str, level: int) -> None:
         with self.logged:

@@ -20,9 +20,7 @@ from lazaretto.legacy import fprot_conf, options
 ROOT = Path(__file__).resolve().parent.parent
 MANUAL = Path(os.environ.get("SCAN_MAIL_MANUAL", ROOT.parent / "shared" / "spec" / "scan-mail.8.txt"))
 # Headings, sentences and recipes of each section.
-SECTIONS = {"DESCRIPTION": 8, "OPTIONS": 31, "LOGGING": 2, "PROCMAILRC EXAMPLES": 18}
-STILL_TO_COME = ("USING WITH MILTER",)
-NOT_YET = re.compile(r"not yet: the (milter|SMTP proxy)\Z")
+SECTIONS = {"DESCRIPTION": 8, "OPTIONS": 31, "LOGGING": 2, "USING WITH MILTER": 3, "PROCMAILRC EXAMPLES": 18}
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`\Z")
 
 
@@ -78,12 +76,12 @@ def test_each_row_is_whole(section: str) -> None:
         assert len(cells) == 3
         assert all(cells), cells
         for holder in holders(cells[2]):
-            assert TEST.match(holder) or NOT_YET.match(holder), holder
+            assert TEST.match(holder), holder
 
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_each_named_test_exists(section: str) -> None:
-    named = {holder for cells in rows(section) for holder in holders(cells[2]) if not NOT_YET.match(holder)}
+    named = {holder for cells in rows(section) for holder in holders(cells[2])}
     missing = []
     for holder in sorted(named):
         match = TEST.match(holder)
@@ -93,19 +91,6 @@ def test_each_named_test_exists(section: str) -> None:
         if match[2] not in names:
             missing.append(holder)
     assert missing == []
-
-
-def test_only_the_modes_that_are_missing_have_no_test() -> None:
-    """Everything else is held by a test, not by a promise."""
-    open_rows = [cells[1] for cells in rows("OPTIONS") if any(map(NOT_YET.match, holders(cells[2])))]
-    assert [row for row in open_rows if re.match(r"-\w", row)] == [r"-milter P\|C"]
-    others = [cells for section in SECTIONS if section != "OPTIONS" for cells in rows(section)]
-    assert [cells for cells in others if any(map(NOT_YET.match, holders(cells[2])))] == []
-
-
-@pytest.mark.parametrize("section", STILL_TO_COME)
-def test_what_is_still_to_come_says_so(section: str) -> None:
-    assert NOT_YET.match(part(section).strip().rstrip("."))
 
 
 def test_every_option_and_variable_is_on_the_page() -> None:

@@ -33,6 +33,7 @@ class Envelope(NamedTuple):
     client: str = ""
     helo: bytes = b""
     queue_id: str = ""
+    macros: tuple[tuple[str, str], ...] = ()  # what a mail server tells a milter besides: ("auth_authen", "joe")
 
 
 class Field(NamedTuple):

@@ -18,6 +18,7 @@ import peers
 import programs
 import serving
 from lazaretto.policy.keys import toml
+from milter_double import session
 from serving import eventually
 from smtp_service import alive, children
 from smtp_session import attempt
@@ -124,6 +125,39 @@ def test_a_proxy_that_is_its_own_next_hop(folder: Path, workers: int) -> None:
     assert status == 78
     assert f"smtp.next_hop: unix:{folder}/smtp is where the proxy itself listens" in log
     assert not (folder / "smtp").exists()
+
+
+def test_all_three_services_from_one_configuration(folder: Path, hop: Sink) -> None:
+    keys: dict[str, object] = {"smtp.listen": [f"unix:{folder}/smtp"], "smtp.next_hop": hop.address, "process.scanners": 1}
+    keys |= {"server.listen": [f"unix:{folder}/scan"], "milter.listen": [f"local:{folder}/milter"], "headers.status_field": ""}
+    with Running(folder, "serve", keys=keys) as running:
+        assert "workers=3" in running.log
+        assert attempt(f"unix:{folder}/smtp", MESSAGE).answer is not None
+        with session(f"unix:{folder}/milter") as mta:
+            assert mta.deliver(MESSAGE).message == MESSAGE
+        with serving.connect(f"{folder}/scan") as client:
+            client.sendall(serving.stream(MESSAGE))
+            assert serving.answer(client).startswith(b"0 ")
+        running.process.terminate()
+        assert running.process.wait(serving.PATIENCE_S) == 0
+        assert {path.name for path in folder.iterdir()} & {"smtp", "scan", "milter"} == set()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_milter_by_itself(folder: Path, workers: int) -> None:
+    keys = {"milter.listen": [f"unix:{folder}/milter"], "process.workers": workers, "process.scanners": 2}
+    with Running(folder, "serve", keys={**keys, "server.listen": []}) as running:
+        with session(f"unix:{folder}/milter") as mta:
+            assert mta.deliver(MESSAGE).letter == "a"
+        family = children(running.process.pid)
+        assert [bool(children(pid)) for pid in family] == ([True] if workers else [False] * 2)
+
+
+def test_a_milter_s_socket_that_was_handed_over(folder: Path) -> None:
+    with Activated(folder, "milter", "milter", {"process.scanners": 1}):
+        with session(f"unix:{folder}/given") as mta:
+            assert mta.deliver(MESSAGE).letter == "a"
+        assert os.path.lexists(folder / "given")
 
 
 def test_the_scan_server_ends_with_its_supervisor(folder: Path, hop: Sink) -> None:

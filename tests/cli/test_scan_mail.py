@@ -295,12 +295,6 @@ def test_a_wrong_lazaretto_toml(site: Site) -> None:
     kept(site.run(), "empty.toml:2", "malwear")
 
 
-@pytest.mark.parametrize(("mode", "name"), [("-milter=unix:/s", "milter")])
-def test_modes_that_are_still_to_come(mode: str, name: str, site: Site) -> None:
-    kept(site.run(mode), f"this version has no {name} yet", "docs/scan-mail.md", rule="command-line")
-    kept(site.run(mode, "-daemon"), f"no {name} yet", rule="command-line")
-
-
 @pytest.mark.parametrize("error", [ImportError("no yara_x"), OSError(5, "broken"), MemoryError(), KeyboardInterrupt()], ids=repr)
 def test_what_goes_wrong_at_the_start(error: BaseException, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     def fail(_: object) -> object:
@@ -475,11 +469,6 @@ def test_one_final_line(site: Site) -> None:
         site.configure(SCANMAIL_LOGHOST=str(path), SCANMAIL_LOGLEVEL="info", SCANMAIL_LOGFACILITY="local3")
         assert site.run("feat_html = 0").stderr == b""
         assert [line[:5] for line in lines()] == [b"<156>", b"<158>"]  # local3.warning for the sanitizer, local3.info
-
-        done = site.run("-milter=unix:/s")
-        assert (done.returncode, done.stderr) == (75, b"")
-        (line,) = lines()
-        assert b"this version has no milter yet" in line
 
 
 # -- servers

@@ -5,50 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import programs
 import serving
 from eicar import EICAR
 from lazaretto.cli import launch, scan_mail
 from lazaretto.cli.launch import Loaded
+from scan_mail_site import Site, free_address
 from serving import eventually
 from smtp_service import alive
 from smtp_session import attempt
 from smtp_sink import Sink
 
 MESSAGE = b"Subject: hello\r\n\r\nNothing to see here.\r\n"
-PROGRAM = [sys.executable, "-m", "lazaretto.cli.scan_mail"]
-
-
-class Site:
-    """An f-prot.conf, and what it names, in `root`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.pid_file = root / "scanmail.pid"
-        self.log = root / "log"
-        self.environment = {
-            **programs.environment(root),
-            "SCANMAIL_CONFIG": str(root / "f-prot.conf"),
-            "LAZARETTO_STATE_DIR": str(root / "state"),
-        }
-        self.configure()
-
-    def configure(self, **variables: str) -> None:
-        usual = {"SCANMAIL_LOGHOST": "-", "SCANMAIL_ENGINES": "yara", "SCANMAIL_PIDFILE": str(self.pid_file), "SCANMAIL_LOGLEVEL": "info"}
-        usual["SCANMAIL_BACKUPDIR"], usual["SCANMAIL_QUARANTINEDIR"] = str(self.root / "backup"), str(self.root / "quarantine")
-        (self.root / "f-prot.conf").write_text("".join(f"{name}='{value}'\n" for name, value in {**usual, **variables}.items()))
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen([*PROGRAM, *arguments], env=self.environment, cwd=self.root, stdin=subprocess.DEVNULL, stderr=log)
 
 
 @pytest.fixture
@@ -60,11 +33,6 @@ def site(tmp_path: Path) -> Site:
 def hop() -> Iterator[Sink]:
     with Sink() as hop:
         yield hop
-
-
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"
 
 
 def test_the_manuals_command_line(site: Site, hop: Sink) -> None:

@@ -73,13 +73,6 @@ def test_an_option_behind_them_is_none(tmp_path: Path, arguments: list[str]) -> 
     assert site.backups() == []
 
 
-def test_modes_that_are_still_to_come_take_no_mail(tmp_path: Path) -> None:
-    site = programs.site(tmp_path)
-    done = run(site, "-milter", "inet:12200@127.0.0.1")
-    assert (done.returncode, done.stdout) == (75, b"")
-    assert b"-milter" in done.stderr
-
-
 # -- the message -------------------------------------------------------------------------------------------------
 
 

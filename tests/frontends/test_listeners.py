@@ -54,6 +54,32 @@ def test_no_socket_path(path: str) -> None:
         Listener(f"unix:{path}")
 
 
+@pytest.mark.parametrize(("address", "ours"), [
+    ("inet:12200@127.0.0.1", "127.0.0.1:12200"), ("inet:12200@[127.0.0.1]", "127.0.0.1:12200"),
+    ("inet:12200@mx.example", "mx.example:12200"),
+    ("inet:12200", "127.0.0.1:12200"), ("inet6:12200", "[::1]:12200"), ("inet6:12200@::1", "[::1]:12200"), ("inet6:1@[::]", "[::]:1"),
+    ("inet:smtp@localhost", "localhost:25"), ("local:/run/x", "unix:/run/x"), ("unix:/run/x", "unix:/run/x"),
+    ("127.0.0.1:1", "127.0.0.1:1"), ("[::1]:1", "[::1]:1"), ("inet.example:1", "inet.example:1"),
+])  # fmt: skip
+def test_addresses_of_libmilter(address: str, ours: str) -> None:
+    assert listeners.native(address) == ours
+
+
+def test_a_service_that_there_is_not() -> None:
+    with pytest.raises(ConfigError, match="inet:no-such-service@h: expected a port or the name of a service"):
+        listeners.native("inet:no-such-service@h")
+
+
+def test_group_of_a_socket(path: str) -> None:
+    group = 1 if os.geteuid() == 0 else os.getgid()
+    (listener,) = listeners.listen([f"local:{path}"], 0o660, str(group))
+    assert (listener.address, listener.gid, os.stat(path).st_gid) == (f"unix:{path}", group, group)
+    listener.close()
+    with pytest.raises(ConfigError, match="there is no 'no-such-group'"):
+        listeners.listen([f"unix:{path}"], 0o660, "no-such-group")
+    assert not os.path.lexists(path)
+
+
 def test_tcp() -> None:
     listener = Listener("127.0.0.1:0")
     with connect(f"127.0.0.1:{listener.sock.getsockname()[1]}"):

@@ -171,7 +171,8 @@ def test_the_first_that_is_no_option_ends_the_options(arguments: list[str], sani
         ("-server_port 1 -server_port 65535 -d", Invocation("server", daemon=True, server_port=65535)),
         ("-server_port=00080 -d", Invocation("server", daemon=True, server_port=80)),
         ("-milter /etc/mail/sendmail.cf -daemon -server -server_port 9 -q",
-         Invocation("milter", daemon=True, backup="changed", server_port=9, milter="/etc/mail/sendmail.cf")),
+         Invocation("milter", daemon=True, backup="changed", server_port=9, milter="/etc/mail/sendmail.cf",
+                    warnings=("-server has no effect with -milter", "-server_port has no effect with -milter"))),
         ("-b -b", Invocation(backup="all")),
         # what counts, and a word about what does not
         ("-b -q", Invocation(backup="changed", warnings=(f"{BOTH}; -quarantine counts, for it is the last",))),

@@ -86,6 +86,10 @@ def test_default_policy(finding: Finding, action: Action, kept: bool) -> None:
         ("recipient", ("*",), VIRUS, NOBODY, False),
         ("client", ("192.0.2.*",), VIRUS, ENVELOPE, True),
         ("client", ("*",), VIRUS, NOBODY, False),
+        ("macro", ("auth_authen=*",), VIRUS, Envelope(macros=(("auth_authen", "joe"),)), True),
+        ("macro", ("auth_authen=ann", "daemon_name=msa"), VIRUS, Envelope(macros=(("auth_authen", "joe"), ("daemon_name", "MSA"))), True),
+        ("macro", ("auth_authen=ann",), VIRUS, Envelope(macros=(("auth_authen", "joe"),)), False),
+        ("macro", ("*",), VIRUS, NOBODY, False),
     ],
 )
 def test_conditions(condition: str, patterns: tuple[str, ...], finding: Finding, envelope: Envelope, held: bool) -> None:

@@ -1,4 +1,4 @@
-"""What `serve`, `proxy` and `scan-mail -proxy` have in common: from a configuration to the processes that serve it.
+"""What `serve`, `proxy`, `milter`, `scan-mail -proxy` and `-milter` have in common: from a configuration to the processes that serve it.
 
     start(load, {"smtp"}, pid_files, daemon=True)
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from lazaretto.frontends.metrics import Endpoint
     from lazaretto.frontends.notify import Activated, Notifier
     from lazaretto.frontends.pid_files import PidFiles
+    from lazaretto.frontends.scan_pool import PoolSettings
     from lazaretto.frontends.supervisor import Plan, Role, Supervisor
-    from lazaretto.frontends.worker import Alone, Work
+    from lazaretto.frontends.worker import Alone, Begin, Work
     from lazaretto.policy.config import Config
     from lazaretto.scan.job import Scanner
 
@@ -45,7 +46,7 @@ class Loaded(NamedTuple):
 def start(load: Callable[[], Loaded], services: set[str], pid_files: Sequence[str] | None = None, *, daemon: bool = False) -> int:
     """Serve until told to stop; the exit status.
 
-    `services`: "smtp", "server" or both, which are names of sockets and sections of the configuration.  `load` is called again
+    `services`: of "smtp", "milter" and "server", which are names of sockets and sections of the configuration.  `load` is called again
     at HUP.  `pid_files`: None for those of [server].
     """
     from lazaretto.frontends import failure
@@ -99,6 +100,27 @@ def load(options: argparse.Namespace, lines: Sequence[str]) -> Loaded:
     return Loaded(config, lambda: setup.scanner(options, config), setup.log(config))
 
 
+def _smtp(config: Config, pool: PoolSettings, scanner: Scanner, log: Callable[[str, int], None]) -> Begin:
+    from lazaretto.frontends import smtp_worker
+    from lazaretto.frontends.smtp_settings import SmtpSettings, is_among
+
+    settings = SmtpSettings.of(config.settings, config.limits, config.spool_directory)
+    if is_among(settings.next_hop, cast("Sequence[str]", config.settings["smtp.listen"])):
+        raise ConfigError(f"smtp.next_hop: {settings.next_hop} is where the proxy itself listens; mail would go round in circles")
+    return smtp_worker.duty(settings, pool, scanner, log)
+
+
+def _milter(config: Config, pool: PoolSettings, scanner: Scanner, log: Callable[[str, int], None]) -> Begin:
+    from lazaretto.frontends import milter_worker
+    from lazaretto.frontends.milter_settings import MilterSettings
+
+    return milter_worker.duty(MilterSettings.of(config.settings, config.limits, config.spool_directory), pool, scanner, log)
+
+
+# What workers with scan processes can be.
+_POOLED: dict[str, Callable[[Config, PoolSettings, Scanner, Callable[[str, int], None]], Begin]] = {"smtp": _smtp, "milter": _milter}
+
+
 class _Launch:
     def __init__(self, load: Callable[[], Loaded], first: Loaded, services: set[str], given: Sequence[Activated]) -> None:
         self.load = load
@@ -127,9 +149,9 @@ class _Launch:
                 self.bound.append(endpoint.listener)
             for listener in self.bound:
                 if listener.address.startswith("unix:/"):
-                    privileges.give(listener.address.removeprefix("unix:"), who)
+                    privileges.give(listener.address.removeprefix("unix:"), who, group=listener.gid < 0)
             privileges.drop(who)
-            self.above = self.alone(listeners["smtp"], notifier) if self.is_small else self.supervisor(listeners, notifier, files)
+            self.above = self.alone(listeners, notifier) if self.is_small else self.supervisor(listeners, notifier, files)
             if endpoint is not None:
                 self.above.watch(endpoint)
             self.above.run(lambda: tell(""))
@@ -153,7 +175,7 @@ class _Launch:
         for service, group in found.items():
             if not group:
                 addresses, mode = (self.settings[f"{service}.{key}"] for key in ("listen", "socket_mode"))
-                group += listen(cast("Sequence[str]", addresses), cast("int", mode))
+                group += listen(cast("Sequence[str]", addresses), cast("int", mode), str(self.settings.get(f"{service}.socket_group", "")))
                 opened += [listener.close for listener in group]
                 self.bound += group
             if not group:
@@ -183,32 +205,29 @@ class _Launch:
 
     @property
     def is_small(self) -> bool:
-        """Is one process to do it all?  It can do SMTP only."""
-        return self.services == {"smtp"} and self.settings["process.workers"] == 0
+        """Is one process to do it all?  It can be the SMTP proxy, or the milter."""
+        return len(self.services) == 1 and self.services <= {*_POOLED} and self.settings["process.workers"] == 0
 
-    def alone(self, listeners: Sequence[Listener], notifier: Notifier) -> Alone:
+    def alone(self, listeners: Mapping[str, Sequence[Listener]], notifier: Notifier) -> Alone:
         from lazaretto.frontends.worker import Alone
 
-        return Alone(lambda: self.smtp(self.again()), listeners, notifier)
+        (service,) = self.services
+        return Alone(lambda: self.work(service, self.again()), listeners[service], notifier)
 
     def supervisor(self, listeners: Mapping[str, Sequence[Listener]], notifier: Notifier, files: PidFiles) -> Supervisor:
         from lazaretto.frontends.supervisor import Supervisor
 
         return Supervisor(self.plan, listeners, notifier, private=[files.close])
 
-    def smtp(self, loaded: Loaded, scanner: Scanner | None = None) -> Work:
-        """The SMTP proxy."""
-        from lazaretto.frontends import smtp_worker
+    def work(self, service: str, loaded: Loaded, scanner: Scanner | None = None) -> Work:
+        """What a worker of that service does."""
         from lazaretto.frontends.scan_pool import PoolSettings
-        from lazaretto.frontends.smtp_settings import SmtpSettings, is_among
         from lazaretto.frontends.worker import Work
 
         config = loaded.config
-        settings = SmtpSettings.of(config.settings, config.limits, config.spool_directory)
-        if is_among(settings.next_hop, cast("Sequence[str]", config.settings["smtp.listen"])):
-            raise ConfigError(f"smtp.next_hop: {settings.next_hop} is where the proxy itself listens; mail would go round in circles")
         scanner = scanner or loaded.scanner()
-        return Work(smtp_worker.duty(settings, PoolSettings.of(config.settings), scanner, loaded.log), loaded.log, scanner.close)
+        begin = _POOLED[service](config, PoolSettings.of(config.settings), scanner, loaded.log)
+        return Work(begin, loaded.log, scanner.close)
 
     def plan(self) -> Plan:
         """All services, each in processes of its own, with one scanner that they inherit."""
@@ -218,20 +237,18 @@ class _Launch:
         loaded = self.again()
         scanner = loaded.scanner()
         warm(scanner)
-        roles = []
-        if "smtp" in self.services:
-            roles.append(self.smtp_role(loaded, scanner))
+        roles = [self.role(service, loaded, scanner) for service in _POOLED if service in self.services]
         if "server" in self.services:
             roles.append(self.server_role(loaded, scanner))
         return Plan(tuple(roles), loaded.log, scanner.close)
 
-    def smtp_role(self, loaded: Loaded, scanner: Scanner) -> Role:
+    def role(self, service: str, loaded: Loaded, scanner: Scanner) -> Role:
         from lazaretto.frontends import worker
         from lazaretto.frontends.supervisor import Role
 
-        work = self.smtp(loaded, scanner)
+        work = self.work(service, loaded, scanner)
         places = cast("int", loaded.config.settings["process.workers"]) or 1
-        return Role("smtp", places, lambda control, listeners: worker.work(work.begin, control, listeners, loaded.log))
+        return Role(service, places, lambda control, listeners: worker.work(work.begin, control, listeners, loaded.log))
 
     def server_role(self, loaded: Loaded, scanner: Scanner) -> Role:
         from lazaretto.frontends import server

@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "explain": Command("lazaretto.cli.explain", "show how a message is read, what was found, and why it was changed"),
     "check-config": Command("lazaretto.cli.check_config", "check the configuration and show every setting with its origin"),
     "proxy": Command("lazaretto.cli.proxy", "stand in the SMTP path between two mail systems, without any configuration"),
+    "milter": Command("lazaretto.cli.milter", "scan for Sendmail or Postfix through the milter protocol, without any configuration"),
     "setup": Command("lazaretto.cli.setup_command", "wire Lazaretto into a mail system: print its lines, or write them"),
     "doctor": Command("lazaretto.cli.doctor", "check engines, directories, the wiring into Postfix, and the way of a message"),
     "migrate": Command("lazaretto.cli.migrate", "write the configuration that an f-prot.conf stands for"),

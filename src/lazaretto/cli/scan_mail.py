@@ -3,6 +3,7 @@
     scan-mail < message > safe message          for procmail, maildrop, Sieve
     scan-mail -server, scan-mail -daemon        the same for many clients
     scan-mail -proxy                            SMTP for another server
+    scan-mail -milter ADDRESS|FILE              the milter protocol, for Sendmail; FILE is a sendmail.cf with our line X
     scan-mail -postfix ADDRESS                  SMTP on standard input and output, for Postfix' spawn(8)
 
 Everything that is configured becomes the text of a lazaretto.toml: first what the old mail
@@ -18,7 +19,7 @@ configuration, too: with any other, some mail system would bounce.  -postfix say
 then, besides.  A server that cannot be started ends with 1.
 
 Errors:  none; a line on standard error.
-See:     docs/scan-mail.md; legacy/options.py, legacy/profile.py, frontends/stdio.py
+See:     docs/scan-mail.md; legacy/options.py, legacy/profile.py, legacy/sendmail_cf.py, frontends/stdio.py
 """
 
 from __future__ import annotations
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
 Log = Callable[[str, int], None]
 
 EX_FAILED = 1  # of a server that does not start
-LOG_ERR, LOG_WARNING = 3, 4
+LOG_WARNING = 4
 FPROT_CONF = "/etc/f-prot.conf"
 _FIND_CLAMD_S = 0.5  # as in scan/assemble.py
 _PATHS = ("SCANMAIL_CONFIG", "LAZARETTO_CONFIG", "LAZARETTO_STATE_DIR")  # of the environment
-_TO_COME = {"milter": "milter"}
-_SERVERS = ("server", "proxy")
+_SERVERS = ("server", "proxy", "milter")
+_MILTER_ADDRESSES = ("inet:", "inet6:", "unix:", "local:")
 
 
 class Chosen(NamedTuple):
@@ -88,10 +89,8 @@ def _run(arguments: list[str]) -> int:
     try:
         if invocation.mode == "server":
             return _serve(invocation)
-        if invocation.mode == "proxy":
-            return _proxy(invocation)
-        if invocation.mode in _TO_COME:
-            return _refuse(invocation)
+        if invocation.mode in ("proxy", "milter"):
+            return _supervised(invocation)
         from lazaretto.frontends import stdio
 
         chosen = choose(invocation)
@@ -133,11 +132,12 @@ def choose(invocation: Invocation, directory: str = "") -> Chosen:
         clamd = find_clamd(_FIND_CLAMD_S) or ""
     texts = [(f"profile of {path}", profile.toml(conf, profile.prefix(os.path.abspath(sys.argv[0])), clamd))]
     texts += setup.read_config(setup.config_path(None))
-    texts.append(("command line", _command_line(invocation)))
+    milter, warnings = _milter_address(invocation.milter, directory) if invocation.mode == "milter" else ("", ())
+    texts.append(("command line", _command_line(invocation, milter)))
     if invocation.sanitizer:
         _check_sanitizer(invocation.sanitizer, directory)
     chosen = config.parse(texts)
-    return Chosen(chosen, profile.specs(conf), setup.log(chosen), tuple(conf.unknown()))
+    return Chosen(chosen, profile.specs(conf), setup.log(chosen), (*conf.unknown(), *warnings))
 
 
 def _fprot_conf(path: str, *, required: bool) -> bytes:
@@ -153,8 +153,30 @@ def _fprot_conf(path: str, *, required: bool) -> bytes:
         raise ConfigError(f"cannot be read: {error.strerror}", path) from error
 
 
-def _command_line(invocation: Invocation) -> str:
+def _milter_address(value: str, directory: str) -> tuple[str, tuple[str, ...]]:
+    """Where the milter listens: an address, or what a sendmail.cf says.  And what is odd about it."""
+    if value.startswith(_MILTER_ADDRESSES):
+        return value, ()
+    from lazaretto.legacy import sendmail_cf
+
+    path = os.path.join(directory, value)
+    try:
+        data = _read(path, sendmail_cf.MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path) from error
+    if len(data) > sendmail_cf.MAX_BYTES:
+        raise ConfigError(f"larger than {sendmail_cf.MAX_BYTES} bytes", path)
+    ours, warning = sendmail_cf.choose(data.decode("latin-1"), path)
+    warnings = [warning] if warning else []
+    if ours.flag not in ("T", "R"):
+        warnings.append(f"{path}:{ours.line}: X{ours.name} has no F=T, so Sendmail takes mail unscanned when we cannot be reached")
+    return (f"unix:{ours.address}" if ours.address.startswith("/") else ours.address), tuple(warnings)
+
+
+def _command_line(invocation: Invocation, milter: str) -> str:
     """The options, as a lazaretto.toml would say it."""
+    from lazaretto.policy.keys import toml
+
     lines = []
     if invocation.backup != "off":
         lines.append(f'backup.mode = "{invocation.backup}"')
@@ -163,6 +185,8 @@ def _command_line(invocation: Invocation) -> str:
     if invocation.mode == "proxy":
         lines.append(f'smtp.listen = ["{invocation.proxy_address}"]')
         lines.append(f'smtp.next_hop = "{invocation.smtp_address}"')
+    if milter:
+        lines.append(f"milter.listen = {toml([milter])}")
     return "\n".join(lines)
 
 
@@ -199,7 +223,7 @@ def _scanner(chosen: Chosen) -> Scanner:
 
 
 def _warn(invocation: Invocation, chosen: Chosen) -> None:
-    """What was asked for and has no effect, a line for each."""
+    """What was asked for and has no effect, or looks like a mistake, a line for each."""
     log = chosen.log
     for warning in (*invocation.warnings, *chosen.warnings):
         log(line({"warning": warning}), LOG_WARNING)
@@ -220,8 +244,8 @@ def _settle(invocation: Invocation) -> tuple[Chosen, str]:
     return chosen, directory
 
 
-def _proxy(invocation: Invocation) -> int:
-    """Serve SMTP until told to stop; the exit status.  ConfigError at the start."""
+def _supervised(invocation: Invocation) -> int:
+    """Serve SMTP, or be a milter, until told to stop; the exit status.  ConfigError at the start."""
     from lazaretto.cli import launch
 
     chosen, directory = _settle(invocation)
@@ -231,7 +255,8 @@ def _proxy(invocation: Invocation) -> int:
         return launch.Loaded(again.config, lambda: _scanner(again), again.log)
 
     pid_files = cast("tuple[str, ...]", chosen.config.settings["server.pid_files"]) if invocation.daemon else ()
-    return EX_FAILED if launch.start(load, {"smtp"}, pid_files, daemon=invocation.daemon) else EX_OK
+    service = {"proxy": "smtp"}.get(invocation.mode, invocation.mode)
+    return EX_FAILED if launch.start(load, {service}, pid_files, daemon=invocation.daemon) else EX_OK
 
 
 def _serve(invocation: Invocation) -> int:
@@ -287,15 +312,6 @@ def _refuse_session(standard: Standard, rule: str, error: str) -> int:
     from lazaretto.cli import spawn
 
     return spawn.refuse(standard, rule, error, "scan-mail.pl")
-
-
-def _refuse(invocation: Invocation) -> int:
-    """A mode that is still to come: say so, and touch no mail."""
-    chosen = choose(invocation)
-    _warn(invocation, chosen)
-    what = f"-{invocation.mode}: this version has no {_TO_COME[invocation.mode]} yet, see docs/scan-mail.md; no mail was taken"
-    chosen.log(line({"outcome": "deferred", "rule": "command-line", "error": what}), LOG_ERR)
-    return EX_TEMPFAIL
 
 
 def _help() -> int:

@@ -1,6 +1,6 @@
-"""`lazaretto serve`: what the configuration has for others: the scan server of [server], the SMTP proxy of [smtp].
+"""`lazaretto serve`: what the configuration has for others: the scan server of [server], the SMTP proxy of [smtp], the milter of [milter].
 
-With [server] alone, this process is the scan server. If there is more to do, in [smtp], [metrics] or [process] user,
+With [server] alone, this process is the scan server. If there is more to do, in [smtp], [milter], [metrics] or [process] user,
 or if sockets were bound for us, a supervisor does it.
 
 Exit status: 0 stopped by TERM or INT; 1 it could not start; 64 wrong command line; 78 the configuration is wrong.
@@ -33,7 +33,8 @@ def run(args: list[str]) -> int:
         prog="lazaretto serve",
         formatter_class=setup.formatter,
         description="Serve what the configuration says, until stopped by SIGTERM: scan for clients that name files or send messages "
-        "([server]), and pass SMTP on to another server ([smtp], if it has addresses). SIGHUP reads the configuration again.",
+        "([server]), pass SMTP on to another server ([smtp], if it has addresses), be a milter ([milter], if it has addresses). "
+        "SIGHUP reads the configuration again.",
         epilog="Exit status: 0 stopped; 1 it could not start; 78 the configuration is wrong.",
     )
     setup.add_options(parser)
@@ -72,7 +73,8 @@ def _services(config: Config, listen: list[str]) -> set[str]:
     from lazaretto.frontends.notify import names
 
     given = names(os.environ)
-    services = {"smtp"} if config.settings["smtp.listen"] or "smtp" in given else set()
+    listening = {"smtp": config.settings["smtp.listen"], "milter": config.settings["milter.listen"]}
+    services = {name for name, addresses in listening.items() if addresses or name in given}
     if services or given or config.settings["metrics.listen"] or config.settings["process.user"] or config.settings["process.group"]:
         return services | ({"server"} if listen or config.settings["server.listen"] or "server" in given else set())
     return set()

@@ -1,6 +1,7 @@
 """Listening sockets: TCP and UNIX, bound safely and cleared away.
 
     127.0.0.1:11200    [::1]:11200    unix:/run/lazaretto/scan.sock
+    inet:12200@127.0.0.1    inet6:12200@::1    local:/run/lazaretto/milter.sock      as libmilter has them: native() makes ours of them
 
 A UNIX socket gets its permissions before anybody can connect. One that is left over
 from a crash is replaced if nobody answers there; whatever else has the name stays. Of a host
@@ -32,10 +33,11 @@ BACKLOG = 1024  # connections that the kernel keeps for us; more wait in connect
 class Listener:
     """One listening socket, not blocking.  `shared`: other machines may reach it."""
 
-    __slots__ = ("_identity", "_owner", "address", "shared", "sock")
+    __slots__ = ("_identity", "_owner", "address", "gid", "shared", "sock")
 
-    def __init__(self, address: str, mode: int = 0o660) -> None:
+    def __init__(self, address: str, mode: int = 0o660, gid: int = -1) -> None:
         self.address = address
+        self.gid = gid  # of the file of a UNIX socket; -1: as it comes
         self._owner = os.getpid()
         self._identity: tuple[int, int] | None = None
         self.shared = False
@@ -49,7 +51,7 @@ class Listener:
     def given(cls, sock: socket.socket) -> Self:
         """One that somebody else has bound, and will clear away."""
         listener = cls.__new__(cls)
-        listener.sock, listener._owner, listener._identity = sock, os.getpid(), None  # noqa: SLF001 - it is one of ours
+        listener.sock, listener._owner, listener._identity, listener.gid = sock, os.getpid(), None, -1  # noqa: SLF001 - it is one of ours
         name = sock.getsockname()
         if isinstance(name, str | bytes):
             listener.address, listener.shared = f"unix:{os.fsdecode(name)}", False
@@ -99,6 +101,8 @@ class Listener:
                 sock.bind(path)
                 status = os.lstat(path)
                 self._identity = status.st_dev, status.st_ino
+                if self.gid >= 0:
+                    os.chown(path, -1, self.gid, follow_symlinks=False)
                 sock.listen(BACKLOG)
             except BaseException:
                 sock.close()
@@ -120,20 +124,53 @@ def split(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def native(address: str) -> str:
+    """An address of ours for one of libmilter's; ours stay as they are.  ConfigError.
+
+    Without a host it is this one: libmilter would listen to the whole network, and the protocol asks nobody who he is.
+    """
+    family, colon, rest = address.partition(":")
+    if family == "local":
+        return f"unix:{rest}"
+    if family not in ("inet", "inet6") or not colon:
+        return address
+    service, at, host = rest.partition("@")
+    port = service if service.isascii() and service.isdigit() else _service(service, address)
+    host = host.removeprefix("[").removesuffix("]") if at else "::1" if family == "inet6" else "127.0.0.1"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _service(name: str, address: str) -> str:
+    try:
+        return str(socket.getservbyname(name, "tcp"))
+    except (OSError, UnicodeError):
+        raise ConfigError(f"{address}: expected a port or the name of a service, there is no {name!r}") from None
+
+
 def _is_shared(host: str) -> bool:
     return not (host.startswith("127.") or host == "::1")
 
 
-def listen(addresses: Iterable[str], mode: int = 0o660) -> list[Listener]:
-    """A Listener for each address, or none and the error."""
+def listen(addresses: Iterable[str], mode: int = 0o660, group: str = "") -> list[Listener]:
+    """A Listener for each address, or none and the error.  `group`: who owns UNIX sockets, by name or number; ConfigError."""
+    gid = _gid(group) if group else -1
     made: list[Listener] = []
     try:
-        made.extend(Listener(address, mode) for address in addresses)  # keeps those before the one that fails
+        made.extend(Listener(native(address), mode, gid) for address in addresses)  # keeps those before the one that fails
     except BaseException:
         for listener in made:
             listener.close()
         raise
     return made
+
+
+def _gid(group: str) -> int:
+    import grp
+
+    try:
+        return (grp.getgrgid(int(group)) if group.isdigit() else grp.getgrnam(group)).gr_gid
+    except (KeyError, OverflowError):
+        raise ConfigError(f"socket_group: expected the name of a group, there is no {group!r}") from None
 
 
 def peer_uid(sock: socket.socket) -> int | None:

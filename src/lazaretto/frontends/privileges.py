@@ -70,10 +70,13 @@ def drop(who: Identity | None) -> None:
         os.environ["HOME"] = who.home  # where state is looked for, if nobody says where
 
 
-def give(path: str, who: Identity | None) -> None:
-    """The file at `path`, made by root, is to be theirs, as if they had made it: sockets that are bound before drop()."""
+def give(path: str, who: Identity | None, *, group: bool = True) -> None:
+    """The file at `path`, made by root, is to be theirs, as if they had made it: sockets that are bound before drop().
+
+    `group` False: it keeps the group that it has.
+    """
     if who is not None and not _is(who):
-        os.chown(path, who.uid, who.gid, follow_symlinks=False)
+        os.chown(path, who.uid, who.gid if group else -1, follow_symlinks=False)
 
 
 def _is(who: Identity) -> bool:

@@ -1,4 +1,4 @@
-"""One mail transaction of an SMTP session: from MAIL to its end, whatever that is.
+"""One mail transaction of an SMTP session, or of a milter's: from MAIL to its end, whatever that is.
 
 A transaction takes the content into a spool, within the service's bounds, and from
 the moment on that it must not, only counts: what is refused is refused after the final
@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from lazaretto.frontends.failure import reason
-from lazaretto.frontends.smtp_settings import SmtpSettings
 from lazaretto.mime.source import Source
 from lazaretto.model import Envelope
 from lazaretto.store.spool import Intake, Spool
@@ -33,6 +32,21 @@ class Refusal(NamedTuple):
     reply: Reply
     rule: str
     error: str = ""
+
+
+class Room(Protocol):
+    """What a worker has room for: of the settings of a front end."""
+
+    @property
+    def max_message_bytes(self) -> int: ...
+    @property
+    def max_spooled_bytes(self) -> int: ...
+    @property
+    def max_jobs(self) -> int: ...
+    @property
+    def spool_directory(self) -> str: ...
+    @property
+    def spool_memory_bytes(self) -> int: ...
 
 
 class Bounds(Protocol):
@@ -55,7 +69,7 @@ class Transaction:
 
     __slots__ = ("_bounds", "_held", "_intake", "_settings", "_spool", "envelope", "over", "recipients", "refusal", "size", "trouble")
 
-    def __init__(self, settings: SmtpSettings, bounds: Bounds, envelope: Envelope) -> None:
+    def __init__(self, settings: Room, bounds: Bounds, envelope: Envelope) -> None:
         self._settings = settings
         self._bounds = bounds
         self._spool: Spool | None = None
@@ -129,7 +143,7 @@ class Transaction:
             self._intake = None
 
 
-def refused(settings: SmtpSettings, bounds: Bounds, size: int) -> Refusal | None:
+def refused(settings: Room, bounds: Bounds, size: int) -> Refusal | None:
     """Why no message of `size` bytes (0: not told) can begin now."""
     if size > settings.max_message_bytes:
         return Refusal(TOO_BIG, "limit", f"SIZE={size} is more than {settings.max_message_bytes}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from lazaretto.frontends.control import Ledger
 from lazaretto.frontends.samples import sample
@@ -22,10 +23,19 @@ from lazaretto.scan.job import Scanner
 Log = Callable[[str, int], None]
 
 
-class SmtpDuty:
-    """A worker's Duty (worker.py)."""
+class Service(Protocol):
+    """Sessions that share a pool."""
 
-    def __init__(self, service: SmtpService, pool: ScanPool) -> None:
+    def protocol(self) -> asyncio.BaseProtocol: ...
+    async def drain(self, grace_s: float) -> None: ...
+    def counters(self) -> Mapping[str, float]: ...
+    async def close(self) -> None: ...
+
+
+class PooledDuty:
+    """A worker's Duty (worker.py), SMTP's or the milter's."""
+
+    def __init__(self, service: Service, pool: ScanPool) -> None:
         self._service = service
         self._pool = pool
 
@@ -55,9 +65,9 @@ class SmtpDuty:
 def duty(settings: SmtpSettings, pool_settings: PoolSettings, scanner: Scanner, log: Log) -> Begin:
     """How to begin."""
 
-    async def begin(ledger: Ledger) -> SmtpDuty:
+    async def begin(ledger: Ledger) -> PooledDuty:
         pool = ScanPool(scanner, pool_settings, log)
         pool.start()
-        return SmtpDuty(SmtpService(settings, pool, log, ledger=ledger), pool)
+        return PooledDuty(SmtpService(settings, pool, log, ledger=ledger), pool)
 
     return begin

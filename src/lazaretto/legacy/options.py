@@ -171,8 +171,8 @@ def _combined(given: dict[str, str]) -> Invocation:
     if len(backups) > 1:
         warnings.append(f"-backup and -quarantine exclude each other; -{backups[-1]} counts, for it is the last")
     warnings += [f"-{name} has no effect without -proxy" for name in ("proxy_address", "smtp_address") if name in given and mode != "proxy"]
-    if mode in ("proxy", "postfix"):  # a daemon answers no dialogue on standard input
-        idle = ("server", "server_port") if mode == "proxy" else ("server", "server_port", "daemon")
+    if mode in ("proxy", "postfix", "milter"):  # a daemon answers no dialogue on standard input
+        idle = ("server", "server_port", "daemon") if mode == "postfix" else ("server", "server_port")
         warnings += [f"-{name} has no effect with -{mode}" for name in idle if name in given]
     elif mode == "filter" and port is not None:
         warnings.append("-server_port has no effect without -server")

@@ -20,6 +20,9 @@ LANGUAGES = ("de", "en")  # of shipped notices
 _NAME = regex.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _MODE = regex.compile(r"0?[0-7]{3,4}\Z")
 _ADDRESS = regex.compile(r"unix:/[^\0]{1,107}\Z|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\]):[0-9]{1,5}\Z")
+_MILTER = regex.compile(
+    r"(?:unix|local):/[^\0]{1,107}\Z|inet6?:[A-Za-z0-9-]{1,64}(?:@(?:[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+(?:%[A-Za-z0-9]+)?\]?))?\Z"
+)
 _HOSTNAME = regex.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252})?\Z")
 _NETWORK = regex.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?:/[0-9]{1,3})?\Z")
 _SYSLOG = regex.compile(r"(?:/[^\0]{1,107}|(?:udp|tcp):(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?\Z")
@@ -102,6 +105,12 @@ def _paths(value: object) -> tuple[str, ...]:
 def _addresses(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(address, str) and _ADDRESS.match(address) for address in value):
         raise ValueError('a list of addresses, such as ["127.0.0.1:11200", "unix:/run/lazaretto/scan.sock"]')
+    return tuple(value)
+
+
+def _milter_addresses(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and (_ADDRESS.match(one) or _MILTER.match(one)) for one in value):
+        raise ValueError('a list of addresses, such as ["127.0.0.1:12200", "inet:12200@127.0.0.1", "unix:/run/lazaretto/milter.sock"]')
     return tuple(value)
 
 
@@ -233,6 +242,7 @@ FORMS: dict[str, Callable[[object], object]] = {
     "mode": _mode,
     "paths": _paths,
     "addresses": _addresses,
+    "milter addresses": _milter_addresses,
     "syslog": _syslog,
     "ident": _ident,
     "level": _level,

@@ -153,6 +153,10 @@ CONDITIONS: dict[str, Condition] = {
     "file": Condition(lambda f, _: f.files, "a file name on the way to the content: of the part, of an archive, of a member"),
     "sender": Condition(lambda _, e: () if e.mail_from is None else (_text(e.mail_from),), 'envelope sender; "" is the null sender'),
     "recipient": Condition(lambda _, e: map(_text, e.rcpt_to), "every envelope recipient", every=True),
+    "macro": Condition(
+        lambda _, e: (f"{name}={value}" for name, value in e.macros),
+        "NAME=VALUE of what a mail server tells the milter: auth_authen=* is any authenticated client",
+    ),
     "client": Condition(lambda _, e: (e.client,) if e.client else (), "address or name of the client, as the front end knows it"),
 }
 
