@@ -34,6 +34,7 @@ def test_a_message(workers: int) -> None:
         assert len(family) == {0: 3, 1: 4, 2: 7}[workers]
         assert service.stop() == 0
         gone(*family)
+        eventually(lambda: len(service.final_lines()) == 2, "the final line")
         assert ["outcome=clean" in line for line in service.final_lines()] == [True, True]
 
 
@@ -45,6 +46,7 @@ def test_what_is_infected(mta: Mta) -> None:
         assert told.letter == "a"
         assert EICAR not in told.message
         assert told.message.startswith(b"X-Lazaretto-Status: cleaned; found=malware; rule=policy.malware\r\nSubject: hello\r\n")
+        eventually(lambda: len(service.final_lines()) == 1, "the final line")
         line = service.final_lines()[0]
         assert "outcome=cleaned" in line
         assert " quarantine=" in line
@@ -57,6 +59,7 @@ def test_rules_that_read_macros() -> None:
         infected = MESSAGE + EICAR + b"\r\n"
         assert mta.deliver(infected).letter == "a"
         assert mta.deliver(infected, auth_authen=b"joe").text == b"554 5.7.1 You send malware\0"
+        eventually(lambda: len(service.final_lines()) == 2, "the final line")
         assert "rule=submission" in service.final_lines()[1]
 
 
@@ -88,6 +91,7 @@ def test_a_killed_scan_process_is_a_temporary_failure() -> None:
                 os.kill(pid, signal.SIGKILL)
         told = mta.end(MESSAGE)
         assert told.text.startswith(b"451 4.3.0")
+        eventually(lambda: len(service.final_lines()) == 1, "the final line")
         assert "outcome=deferred" in service.final_lines()[0]
 
 
@@ -98,6 +102,7 @@ def test_an_engine_that_does_not_answer_in_time() -> None:
         assert told.letters.strip("p") == "y"
         assert told.letters.count("p") >= 3
         assert told.text.startswith(b"451 4.")
+        eventually(lambda: len(service.final_lines()) == 1, "the final line")
         assert "outcome=deferred" in service.final_lines()[0]
 
 
