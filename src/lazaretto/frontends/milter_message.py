@@ -118,6 +118,8 @@ def envelope(message: Message, client: Connect | None, helo: bytes, told: Told) 
     """What is known of it by now."""
     address = client.address if client is not None and client.family in (b"4", b"6") else b""
     address = address or told.get(b"client_addr") or b""
+    if address == b"unknown":  # quirk: Postfix' word for a client that is not known (family U)
+        address = b""
     if address[:5].upper() == b"IPV6:":  # quirk: Sendmail writes addresses as RFC 5321 s4.1.3 does
         address = address[5:]
     sender = message.sender
