@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,17 @@ def test_what_is_infected(mta: Mta) -> None:
         assert "outcome=cleaned" in line
         assert " quarantine=" in line
         assert " queue_id=4Q1" in line
+
+
+def test_it_listens_on_ipv6() -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+            port = free.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with MilterProcess(milter__listen=[f"inet6:{port}@::1"]) as service, session(f"[::1]:{port}") as mta:
+        assert mta.deliver(MESSAGE).letter == "a"
+        assert f"listen=[::1]:{port}" in service.log
 
 
 def test_rules_that_read_macros() -> None:
