@@ -9,7 +9,7 @@ from pathlib import Path
 import peers
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
-UNITS = ("lazaretto.service", "lazaretto.socket")
+UNITS = ("lazaretto.service", "lazaretto.socket", "lazaretto-milter.socket")
 MAX_EXPOSURE = 2.0
 
 
@@ -39,9 +39,10 @@ def test_little_is_exposed(tmp_path: Path) -> None:
 
 
 def test_what_belongs_together() -> None:
-    service, sockets = ((PACKAGING / name).read_text(encoding="utf-8") for name in UNITS)
+    service, sockets, milter = ((PACKAGING / name).read_text(encoding="utf-8") for name in UNITS)
     assert "\nType=notify\n" in service
     assert "\nNotifyAccess=main\n" in service
     assert "\nKillMode=mixed\n" in service
     assert "\nFileDescriptorName=smtp\n" in sockets
-    assert "\nAccept=" not in sockets
+    assert "\nFileDescriptorName=milter\nService=lazaretto.service\n" in milter
+    assert "\nAccept=" not in sockets + milter

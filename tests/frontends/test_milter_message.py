@@ -124,6 +124,9 @@ def known(**values: bytes) -> Macros:
     (Connect(b"h", b"6", 25, b"::ffff:192.0.2.1"), {}, "192.0.2.1"),
     (Connect(b"h", b"L", 0, b"/run/x"), {}, ""),
     (Connect(b"h", b"U"), {"client_addr": b"192.0.2.2"}, "192.0.2.2"),
+    (Connect(b"unknown", b"U"), {"client_addr": b"unknown"}, ""),
+    (Connect(b"h", b"6", 25, b"IPv6:0:0:0:0:0:0:0:1"), {}, "::1"),
+    (Connect(b"h", b"4", 25, b"\xff"), {}, ""),
     (None, {"client_addr": b"IPv6:::1"}, "::1"),
     (Connect(b"h", b"4", 25, b"192.0.2.1"), {"client_addr": b"192.0.2.2"}, "192.0.2.1"),
 ])  # fmt: skip

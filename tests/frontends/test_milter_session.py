@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue import dialogues
+from lazaretto.frontends.milter_session import BACKLOG_BYTES
 from lazaretto.frontends.milter_settings import MilterSettings
 from lazaretto.frontends.scan_pool import Busy, ScanFailed
 from milter_dialogue import run_socket, steps
@@ -236,6 +237,29 @@ def test_silence(sent: str) -> None:
         if sent:
             line = service.line()
             assert (line["outcome"], line["error"]) == ("aborted", "the mail server said nothing in time")
+
+
+def test_what_is_sent_ahead_is_not_all_kept() -> None:
+    """While a message is scanned, the next one stays where it is."""
+    pool = InlinePool(hold=True)
+    with running(pool) as service, service.mta() as mta:
+        assert mta.envelope()[0] == "c"
+        mta.send(packet("E"))
+        assert pool.begun.acquire(timeout=20)
+        (session,) = service.service._sessions
+        mta.sock.setblocking(False)
+        piece, sent = packet("B", b"x" * 60_000), 0
+        for _ in range(1000):
+            try:
+                sent += mta.sock.send(piece)
+            except BlockingIOError:
+                break
+            eventually(lambda: session._paused or session._machine.buffered > 0, "reading")
+        assert sent < 60_000_000
+        assert session._machine.buffered <= BACKLOG_BYTES + (1 << 18)  # and what came in one piece
+        mta.sock.settimeout(20)
+        pool.go()
+        assert mta.end(b"").letter == "a"
 
 
 def test_an_mta_that_takes_nothing() -> None:

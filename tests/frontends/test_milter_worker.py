@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 import serving
 from eicar import EICAR
+from lazaretto.frontends import milter_worker
+from lazaretto.frontends.milter_settings import MilterSettings
+from lazaretto.frontends.scan_pool import PoolSettings
 from milter_double import Held, Mta, MtaClient, packet, session
 from milter_process import MilterProcess
 from serving import eventually
@@ -51,6 +56,17 @@ def test_what_is_infected(mta: Mta) -> None:
         assert "outcome=cleaned" in line
         assert " quarantine=" in line
         assert " queue_id=4Q1" in line
+
+
+def test_it_listens_on_ipv6() -> None:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+            port = free.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with MilterProcess(milter__listen=[f"inet6:{port}@::1"]) as service, session(f"[::1]:{port}") as mta:
+        assert mta.deliver(MESSAGE).letter == "a"
+        assert f"listen=[::1]:{port}" in service.log
 
 
 def test_rules_that_read_macros() -> None:
@@ -174,3 +190,22 @@ def test_the_double_holds_what_it_is_told() -> None:
         assert held.message == (b"A: new\r\nA: 2\r\n\r\n" if ghosts else b"A: new\r\n\r\n"), left
     held.apply("i", b"\0\0\0\x02B\0 1\0")
     assert held.message == b"A: new\r\nB: 1\r\n\r\n"
+
+
+def test_who_waits_has_an_answer_within_ten_seconds_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a scan process does not react: what the pool is told."""
+    made: list[PoolSettings] = []
+
+    class Pool:
+        def __init__(self, _scanner: object, settings: PoolSettings, _log: object) -> None:
+            made.append(settings)
+
+        def start(self) -> None:
+            pass
+
+    monkeypatch.setattr(milter_worker, "ScanPool", Pool)
+    begin = milter_worker.duty(MilterSettings(max_jobs=7), PoolSettings(size=3), None, lambda _text, _level: None)  # type: ignore[arg-type]
+    asyncio.run(begin(lambda _messages: None))  # type: ignore[arg-type]
+    (settings,) = made
+    assert (settings.size, settings.max_jobs) == (3, 7)
+    assert 1.0 < settings.margin_s < 10.0

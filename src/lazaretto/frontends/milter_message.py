@@ -17,6 +17,8 @@ See:     smtp_transaction.py, docs/protocols/milter.md
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from lazaretto import regex
 from lazaretto.frontends.milter_settings import MilterSettings
 from lazaretto.frontends.smtp_transaction import Bounds, Refusal, Transaction
@@ -123,19 +125,29 @@ def envelope(message: Message, client: Connect | None, helo: bytes, told: Told) 
     """What is known of it by now."""
     address = client.address if client is not None and client.family in (b"4", b"6") else b""
     address = address or told.get(b"client_addr") or b""
-    if address[:5].upper() == b"IPV6:":  # quirk: Sendmail writes addresses as RFC 5321 s4.1.3 does
-        address = address[5:]
     sender = message.sender
     if sender is None and (mail := told.get(b"mail_addr")) is not None:
         sender = _address(mail)
     return Envelope(
         sender,
         tuple(message.transaction.recipients),
-        address.decode("ascii", "replace").removeprefix("::ffff:"),
+        _client(address),
         helo,
         (told.get(b"i") or b"").decode("ascii", "replace"),
         tuple(sorted((_text(name), _text(value)) for name, value in [*told][:MAX_MACROS])),
     )
+
+
+def _client(raw: bytes) -> str:
+    """An IP address as it is usually written; "" for what is none: Postfix says `unknown`."""
+    text = raw.decode("ascii", "replace")
+    if text[:5].upper() == "IPV6:":  # quirk: Sendmail writes addresses as RFC 5321 s4.1.3 does, and with every zero
+        text = text[5:]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _text(raw: bytes) -> str:

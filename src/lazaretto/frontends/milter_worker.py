@@ -19,13 +19,14 @@ from lazaretto.frontends.worker import Begin
 from lazaretto.scan.job import Scanner
 
 Log = Callable[[str, int], None]
+MARGIN_S = 8.0  # over max_scan_s: whoever waits has its answer within 10 s of the deadline, also if a scan process does not react
 
 
 def duty(settings: MilterSettings, pool_settings: PoolSettings, scanner: Scanner, log: Log) -> Begin:
     """How to begin."""
 
     async def begin(ledger: Ledger) -> PooledDuty:
-        pool = ScanPool(scanner, pool_settings._replace(max_jobs=settings.max_jobs), log)
+        pool = ScanPool(scanner, pool_settings._replace(max_jobs=settings.max_jobs, margin_s=MARGIN_S), log)
         pool.start()
         return PooledDuty(MilterService(settings, pool, log, ledger=ledger), pool)
 
