@@ -47,6 +47,7 @@ bench: .venv/made-dev ## the benchmarks of benchmarks/README.md
 	$(BIN)/python benchmarks/hostile.py
 	$(BIN)/python benchmarks/smtp.py --seconds 1 --sizes 2k,mix --sessions 1,8 --engines none,yara
 	$(BIN)/python benchmarks/smtp_chaos.py --messages 1000 --kill 0.3 --reload 0.6
+	$(BIN)/python benchmarks/milter.py --seconds 1 --sizes 2k,mix --sessions 1,8
 
 evasion: .venv/made-dev ## the evasion corpus: blocked, neutralised, bypassed
 	$(BIN)/python scripts/evasion.py $(CORPUS)/evasion --max-bypass $(MAX_BYPASS)
