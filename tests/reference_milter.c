@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 struct message {
 	char plan[128]; /* "" = none */
@@ -86,7 +87,7 @@ static sfsistat on_header(SMFICTX *ctx, char *name, char *value)
 	if (message == NULL)
 		return SMFIS_TEMPFAIL;
 	if (strcasecmp(name, "X-Plan") == 0)
-		snprintf(message->plan, sizeof message->plan, "%s", value + strspn(value, " \t"));
+		sscanf(value, " %127[^ \t\n]", message->plan); /* a line of blanks below it is part of it */
 	return early(ctx, "at-header");
 }
 
@@ -230,7 +231,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	plans = argv[2];
-	if (smfi_register(filter) != MI_SUCCESS || smfi_setconn(argv[1]) != MI_SUCCESS)
+	umask(0); /* a mail server runs as another user */
+	if (smfi_register(filter) != MI_SUCCESS || smfi_setconn(argv[1]) != MI_SUCCESS || smfi_opensocket(1) != MI_SUCCESS)
 		return 1;
 	return smfi_main() == MI_SUCCESS ? 0 : 1;
 }

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 import peers
-from milter_addresses import Address, free_address
+from milter_addresses import Address
 from serving import PATIENCE_S, eventually
 
 SOURCE = Path(__file__).with_suffix(".c")
@@ -44,7 +44,10 @@ def _built() -> bytes:
 
 
 class ReferenceMilter:
-    """`address` is where it listens: a port of its own, unless one is given."""
+    """`address` is where it listens: a UNIX socket of its own, unless another is given.
+
+    By TCP, libmilter and Postfix wait for each other's acknowledgements, a tenth of a second for each message.
+    """
 
     def __init__(self, address: Address | None = None) -> None:
         program = _built()
@@ -54,7 +57,8 @@ class ReferenceMilter:
         self.program.chmod(0o755)
         self.plans = self.folder / "plans"
         self.plans.mkdir()
-        self.address = free_address() if address is None else address
+        self.folder.chmod(0o755)
+        self.address = Address("", str(self.folder / "s")) if address is None else address
         self.process: subprocess.Popen[bytes] | None = None
         self._names = itertools.count()
 
@@ -90,9 +94,9 @@ class ReferenceMilter:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def plan(self, *requests: Sequence[bytes | str | int], body: bytes | None = None) -> bytes:
+    def plan(self, *requests: Sequence[bytes | str | int], body: bytes | None = None, name: str = "") -> bytes:
         """The name of a new plan: what to ask for, each a verb and its arguments; `body` is a new body."""
-        name = f"plan{next(self._names)}"
+        name = name or f"new{next(self._names)}"
         lines = [b"\t".join(map(_escaped, words)) for words in requests]
         if body is not None:
             (self.plans / f"{name}.body").write_bytes(body)
