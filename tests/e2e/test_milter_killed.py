@@ -1,0 +1,187 @@
+"""Our milter is killed, all of it or a part, at each step of a message, behind Postfix and Sendmail.
+
+The mail server has been told what then: the message is refused for now.  Nothing passes unscanned, nothing is lost, and when the
+milter is there again, the sender's next try arrives, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+import wrappings
+from doubles import ClamdDouble
+from milter_program import MilterProgram
+from milter_relay import Relay
+from milter_site import CLEAN, SERVERS, Site, milter_site
+from postfix import Postfix
+from serving import eventually
+from smtp_service import alive, kill
+from smtp_session import RECIPIENT, Session, attempt
+
+# Large enough for several pieces of body, before and after.
+INFECTED = wrappings.attach(b"EVIL", "notes.txt", body=b"A line of the text that stays.\r\n" * 5_000) + b"\r\n"
+
+
+class Step(NamedTuple):
+    """The packet at which it happens: who sends it, its letter, and whether a whole message has come before."""
+
+    name: str
+    side: str
+    codes: bytes
+    at_end: bool = False
+
+
+STEPS = (
+    Step("offer", "mta", b"O"),
+    Step("options", "milter", b"O"),
+    Step("connect", "mta", b"C"),
+    Step("helo", "mta", b"H"),
+    Step("mail", "mta", b"M"),
+    Step("mail-answered", "milter", b"c"),
+    Step("rcpt", "mta", b"R"),
+    Step("header", "mta", b"L"),
+    Step("body", "mta", b"B"),
+    Step("end", "mta", b"E"),
+    Step("header-inserted", "milter", b"i"),
+    Step("body-replaced", "milter", b"b"),
+    Step("verdict", "milter", b"acrtdy", at_end=True),
+)
+
+
+class Attacked:
+    """A site whose milter can be killed at any step."""
+
+    def __init__(self, site: Site, relay: Relay, engine: ClamdDouble) -> None:
+        self.site, self.relay, self.engine = site, relay, engine
+        self.milter = site.milter
+
+    def kill(self) -> None:
+        """All of it, at once."""
+        family = self.milter.family()
+        assert family
+        for pid in family:
+            kill(pid)
+        self.milter.supervisor.wait(30)
+        eventually(lambda: not any(map(alive, family)), "its end")
+
+    def works_again(self) -> None:
+        """The message that was refused arrives, cleaned, and nothing else does."""
+        eventually(lambda: str(attempt(self.site.address, INFECTED)) == "250 END", "a milter that works again")
+        (one,) = self.site.arrived()
+        assert b"This part of the message was removed" in one.data
+        assert b"A line of the text that stays." in one.data
+        assert b"RVZJTA" not in one.data  # EVIL
+        self.site.nothing_waits()
+        eventually(lambda: self.milter.leftovers() == [], "the end of all files")
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    with (
+        ClamdDouble(tmp_path_factory.mktemp("engine") / "s") as engine,
+        MilterProgram(engine=f"clamd:{engine.address.removeprefix('unix:')}") as milter,
+        Relay(milter.listen) as relay,
+        milter_site(request.param, milter=milter, through=relay.listen) as site,
+    ):
+        yield Attacked(site, relay, engine)
+
+
+@pytest.fixture
+def attacked(running: Attacked) -> Attacked:
+    running.site.sink.clear()
+    running.engine.twist = lambda _command, honest: honest
+    return running
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[step.name for step in STEPS])
+def test_killed(step: Step, attacked: Attacked) -> None:
+    site = attacked.site
+    attacked.relay.strike(step.side, step.codes, attacked.kill, at_end=step.at_end)
+    outcome = attempt(site.address, INFECTED)
+    assert attacked.relay.struck.is_set(), outcome
+    assert outcome.answer is not None
+    assert outcome.answer.code in (421, 451), outcome
+    assert site.sink.messages == []
+    assert site.server.queue() == []
+    attacked.milter.start()
+    attacked.works_again()
+
+
+@pytest.mark.parametrize("victim", ["all", "worker", "scan process"])
+def test_killed_while_scanning(victim: str, attacked: Attacked) -> None:
+    milter = attacked.milter
+    scanned = 0
+
+    def strike(command: str, honest: bytes) -> bytes:
+        nonlocal scanned
+        if command in ("zFILDES", "zINSTREAM"):
+            scanned += 1
+            if scanned == 1:
+                pids = {"worker": milter.workers, "scan process": milter.scanners}.get(victim, [])
+                if victim == "all":
+                    attacked.kill()
+                for pid in pids:
+                    kill(pid)
+                eventually(lambda: not any(map(alive, pids)), "the end of the victim")
+        return honest
+
+    attacked.engine.twist = strike
+    outcome = attempt(attacked.site.address, INFECTED)
+    assert scanned
+    assert outcome.answer is not None
+    assert (outcome.step, outcome.answer.code) == ("END", 451)
+    assert attacked.site.sink.messages == []
+    if victim == "all":
+        milter.start()
+    attacked.works_again()
+
+
+def test_engine_goes_away(attacked: Attacked) -> None:
+    """The answer is a temporary failure, and the session goes on."""
+    engine = attacked.engine
+    with Session(attacked.site.address) as client:
+        client.greet()
+        engine.twist = lambda command, honest: b"" if command == "zPING" else b"broken ERROR"
+        answer = client.deliver(INFECTED)
+        assert answer.code == 451
+        engine.twist = lambda _command, honest: honest
+        assert client.deliver(INFECTED).code == 250
+    (one,) = attacked.site.arrived()
+    assert b"This part of the message was removed" in one.data
+
+
+def test_other_sessions_go_on(attacked: Attacked) -> None:
+    """One scan process is killed: the message that it had is refused for now, another's arrives."""
+    site = attacked.site
+    with Session(site.address) as other:
+        other.greet()
+        assert other.say(b"MAIL FROM:<other@example.org>").code == 250
+        scanners = attacked.milter.scanners
+        for pid in scanners:
+            kill(pid)
+        assert other.say(b"RCPT TO:" + RECIPIENT).code == 250
+        assert other.say(b"DATA").code == 354
+        other.send(CLEAN + b".\r\n")
+        assert other.answer().code in (250, 451)
+    site.sink.clear()
+    attacked.works_again()
+
+
+def test_local_mail_waits(attacked: Attacked) -> None:
+    """What sendmail(1) has taken stays, and arrives when the milter is back."""
+    site = attacked.site
+    server = site.server
+    if not isinstance(server, Postfix):
+        pytest.skip("Sendmail's own sendmail(1) hands mail to the daemon, by SMTP")
+    attacked.kill()
+    before = server.log().count("milter")
+    server.sendmail(INFECTED.replace(b"\r\n", b"\n"), "sender@example.org", "recipient@example.org")
+    eventually(lambda: server.log().count("milter") > before, "a complaint about the milter")
+    assert site.sink.messages == []
+    attacked.milter.start()
+    (one,) = site.arrived()
+    assert b"This part of the message was removed" in one.data
+    site.nothing_waits()
