@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 import wrappings
-from doubles import ClamdDouble
+from doubles import HANG_UP, ClamdDouble
 from milter_program import MilterProgram
 from milter_relay import Relay
 from milter_site import CLEAN, SERVERS, Site, milter_site
@@ -93,6 +93,8 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def attacked(running: Attacked) -> Attacked:
     running.site.sink.clear()
     running.engine.twist = lambda _command, honest: honest
+    if running.milter.supervisor.poll() is not None:
+        running.milter.start()  # a test before has failed
     return running
 
 
@@ -101,7 +103,7 @@ def test_killed(step: Step, attacked: Attacked) -> None:
     site = attacked.site
     attacked.relay.strike(step.side, step.codes, attacked.kill, at_end=step.at_end)
     outcome = attempt(site.address, INFECTED)
-    assert attacked.relay.struck.is_set(), outcome
+    assert attacked.relay.struck.wait(30), outcome
     assert outcome.answer is not None
     assert outcome.answer.code in (421, 451), outcome
     assert site.sink.messages == []
@@ -144,7 +146,7 @@ def test_engine_goes_away(attacked: Attacked) -> None:
     engine = attacked.engine
     with Session(attacked.site.address) as client:
         client.greet()
-        engine.twist = lambda command, honest: b"" if command == "zPING" else b"broken ERROR"
+        engine.twist = lambda _command, _honest: HANG_UP
         answer = client.deliver(INFECTED)
         assert answer.code == 451
         engine.twist = lambda _command, honest: honest
@@ -153,29 +155,35 @@ def test_engine_goes_away(attacked: Attacked) -> None:
     assert b"This part of the message was removed" in one.data
 
 
-def test_other_sessions_go_on(attacked: Attacked) -> None:
-    """One scan process is killed: the message that it had is refused for now, another's arrives."""
+def test_sessions_go_on(attacked: Attacked) -> None:
+    """All scan processes are killed between two messages of a session: it does not notice."""
     site = attacked.site
-    with Session(site.address) as other:
-        other.greet()
-        assert other.say(b"MAIL FROM:<other@example.org>").code == 250
+    with Session(site.address) as client:
+        client.greet()
+        assert client.deliver(CLEAN).code == 250
+        site.arrived()
+        assert client.say(b"MAIL FROM:<other@example.org>").code == 250
         scanners = attacked.milter.scanners
+        assert scanners
         for pid in scanners:
             kill(pid)
-        assert other.say(b"RCPT TO:" + RECIPIENT).code == 250
-        assert other.say(b"DATA").code == 354
-        other.send(CLEAN + b".\r\n")
-        assert other.answer().code in (250, 451)
+        eventually(lambda: not any(map(alive, scanners)), "their end")
+        assert client.say(b"RCPT TO:" + RECIPIENT).code == 250
+        assert client.say(b"DATA").code == 354
+        client.send(CLEAN + b".\r\n")
+        assert client.answer().code in (250, 451)  # 451 if it was given to one before it was known to be dead
+        assert client.deliver(CLEAN).code == 250
+    site.nothing_waits()
     site.sink.clear()
     attacked.works_again()
 
 
+@pytest.mark.parametrize("running", ["postfix"], indirect=True)
 def test_local_mail_waits(attacked: Attacked) -> None:
     """What sendmail(1) has taken stays, and arrives when the milter is back."""
     site = attacked.site
     server = site.server
-    if not isinstance(server, Postfix):
-        pytest.skip("Sendmail's own sendmail(1) hands mail to the daemon, by SMTP")
+    assert isinstance(server, Postfix)
     attacked.kill()
     before = server.log().count("milter")
     server.sendmail(INFECTED.replace(b"\r\n", b"\n"), "sender@example.org", "recipient@example.org")

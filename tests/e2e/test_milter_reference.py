@@ -4,6 +4,12 @@ Each message goes through Postfix three times: with the reference milter told to
 see (with any milter, Postfix cuts a field at 60,000 bytes instead of its own limit); with the reference milter told to do what
 the pipeline would do to that; and with ours.
 
+What differs, and may:
+
+    the number of the scan, the time        of each scan its own: in notices
+    Content-type, content-type ...          a field that is changed keeps the name that the sender wrote, where the reference milter,
+                                            which deletes and inserts, writes ours
+
 Messages are those of the shared corpus, where it is, and EICAR in all wrappings.  With LAZARETTO_LONG=1, 300 of the corpus and more.
 """
 
@@ -23,6 +29,7 @@ import scanners
 import wrappings
 from lazaretto.model import Disposition
 from milter_program import MilterProgram
+from milter_site import scanner as made_scanner
 from milter_site import untraced, without_ids
 from postfix import Postfix
 from reference_milter import ReferenceMilter, as_plan
@@ -102,6 +109,12 @@ def bench() -> Iterator[Bench]:
         assert ours.stop() == 0
 
 
+def comparable(data: bytes) -> bytes:
+    """Without what may differ: see above."""
+    head, end, body = without_ids(data).partition(b"\r\n\r\n")
+    return re.sub(rb"(?im)^content-type:", b"Content-Type:", head) + end + body
+
+
 def compare(bench: Bench, cases: list[Case], folder: Path) -> int:
     """All three ways; how many messages were changed."""
     names = {b"plan%d" % number: case for number, case in zip(itertools.count(), cases)}
@@ -109,7 +122,7 @@ def compare(bench: Bench, cases: list[Case], folder: Path) -> int:
     for name in names:
         bench.reference.plan(name=name.decode())
     seen = bench.through("reference", sent)
-    scanner = scanners.make(folder)
+    scanner = made_scanner(folder)
     outputs: dict[bytes, bytes] = {}
     changed = 0
     for name, message in seen.items():
@@ -121,9 +134,9 @@ def compare(bench: Bench, cases: list[Case], folder: Path) -> int:
         outputs[name] = output
     theirs = bench.through("reference", sent)
     ours = bench.through("ours", sent)
-    wrong = [names[name].name for name in sent if without_ids(theirs[name]) != without_ids(ours[name])]
+    wrong = [names[name].name for name in sent if comparable(theirs[name]) != comparable(ours[name])]
     assert wrong == []
-    wrong = [names[name].name for name in sent if without_ids(ours[name]) != without_ids(outputs[name])]
+    wrong = [names[name].name for name in sent if comparable(ours[name]) != comparable(outputs[name])]
     assert wrong == []
     return changed
 
@@ -132,7 +145,7 @@ def compare(bench: Bench, cases: list[Case], folder: Path) -> int:
 def test_corpus(bench: Bench, tmp_path: Path) -> None:
     cases = corpus()
     assert len(cases) == MANY
-    compare(bench, cases, tmp_path)
+    assert 0 < compare(bench, cases, tmp_path) < MANY
 
 
 def test_wrapped(bench: Bench, tmp_path: Path) -> None:
