@@ -19,6 +19,8 @@ from contextlib import ExitStack, contextmanager
 import scanners
 import wrappings
 from eicar import EICAR
+from lazaretto.policy.config import parse
+from lazaretto.scan import assemble
 from lazaretto.scan.job import Scanner
 from milter_addresses import Address
 from milter_program import MilterProgram
@@ -50,6 +52,11 @@ action = "tempfail"
 name = "nowhere"
 detail = "*.bat"
 action = "discard"
+
+[[rule]]
+name = "another-name"
+detail = "*.vbs"
+action = "defang"
 """
 STATUS = b"X-Lazaretto-Status: "
 _CHANGES = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{8}|\d{4}-\d\d-\d\d \d\d:\d\d(?= UTC)")  # numbers of scans, and the time, in notices
@@ -142,17 +149,15 @@ def without_status(data: bytes, status: bytes = b"clean") -> bytes:
     return data.replace(line, b"")
 
 
-def expected(message: bytes) -> bytes:
+def expected(message: bytes, rules: str = RULES) -> bytes:
     """What the pipeline makes of a message as the server has handed it over: control()'s answer.  No ids."""
     with tempfile.TemporaryDirectory() as folder:
-        return without_ids(scanners.through(scanner(folder), message)[1])
+        return without_ids(scanners.through(scanner(folder, rules), message)[1])
 
 
-def scanner(folder: str | os.PathLike[str]) -> Scanner:
-    """One that says in its notices what those of a service say."""
-    made = scanners.make(folder)
-    made.host = os.uname().nodename
-    return made
+def scanner(folder: str, rules: str = "") -> Scanner:
+    """One that does, and says in its notices, what a service with these rules does."""
+    return assemble.scanner(parse([("rules", rules)]), ("yara",), folder, os.uname().nodename)
 
 
 def without_ids(data: bytes) -> bytes:

@@ -88,6 +88,22 @@ def test_bdat_is_refused_at_its_end(site: Site) -> None:
     site.arrived()
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"X-Return: one\rtwo\r\nFrom: a@example.org\r\n\r\none\rtwo\r\n\rthree\r\r\n",
+        b"From: a@example.org\r\n\r\none\ntwo\n\nthree\r\n",
+    ],
+    ids=["carriage-returns", "line-feeds"],
+)
+def test_stray_line_ends(message: bytes, site: Site) -> None:
+    """This Postfix takes them, and Sendmail does not: clean, they arrive as they would."""
+    wanted = expected(site.control(message))
+    assert site.deliver(message).code == 250
+    (one,) = site.arrived()
+    assert without_ids(untraced(one.data)) == wanted
+
+
 # -- SMTPUTF8, addresses, clients -------------------------------------------------------------------------------------
 
 

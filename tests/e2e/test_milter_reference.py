@@ -122,7 +122,7 @@ def compare(bench: Bench, cases: list[Case], folder: Path) -> int:
     for name in names:
         bench.reference.plan(name=name.decode())
     seen = bench.through("reference", sent)
-    scanner = made_scanner(folder)
+    scanner = made_scanner(str(folder))
     outputs: dict[bytes, bytes] = {}
     changed = 0
     for name, message in seen.items():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,6 +24,7 @@ from milter_site import (
     REJECTED,
     RULES,
     SERVERS,
+    STATUS,
     Site,
     expected,
     has_ipv6,
@@ -29,9 +34,12 @@ from milter_site import (
     without_status,
 )
 from postfix import Postfix
+from reference_milter import fields, split
 from sendmail import Sendmail
+from serving import eventually
 from smtp_session import Answer, Session, stuffed
 
+MANY = 1000 if os.environ.get("LAZARETTO_LONG") else 40
 HEAD = b"From: sender@example.org\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <w@example.org>\r\n"
 
 
@@ -74,6 +82,13 @@ SHAPES = {
     "empty-lines": HEAD + b"\r\n\r\n\r\n\r\nbody\r\n\r\n\r\n",
     "long-lines": HEAD + b"\r\n" + b"x" * 990 + b"\r\n" + b"y" * 990 + b"\r\n",
     "a-megabyte": HEAD + b"\r\n" + b"0123456789abcdefghijklmnopqrstuvwxyz.\r\n" * 26_000,
+    "no-field-between": HEAD + b"This is no field\r\nX-After: value\r\n\r\nbody\r\n",
+    "blank-before-colon": HEAD + b"X-Odd : value\r\nX-Even: value\r\n\r\nbody\r\n",
+    "blank-line-of-blanks": HEAD + b"X-Last: value\r\n \t \r\n\r\nbody\r\n",
+    "mailbox-line": b"From sender@example.org Sun Nov 22 10:00:00 2026\r\n" + HEAD + b"\r\nbody\r\n",
+    "nul-in-body": HEAD + b"\r\nbo\0dy\r\n",
+    "nul-in-field": HEAD + b"X-Nul: one\0two\r\nX-After: value\r\n\r\nbody\r\n",
+    "long-field": HEAD + b"X-Long: " + b"x" * 900 + b"".join(b"\r\n " + b"y" * 900 for _ in range(20)) + b"\r\n\r\nbody\r\n",
     "percent": HEAD + b"Subject: 100% %s %n\r\n\r\n%d\r\n",
 }
 
@@ -87,6 +102,15 @@ def test_clean_mail_is_identical(shape: str, site: Site) -> None:
     assert without_status(untraced(one.data)) == control
 
 
+@pytest.mark.parametrize("message", [b"\r\nbody\r\n", b"This is no header.\r\nNor is this.\r\n\r\nbody\r\n"], ids=["empty", "text"])
+def test_no_header(message: bytes, site: Site) -> None:
+    """There nothing is announced either; Sendmail puts fields of its own on top."""
+    assert site.deliver(message).code == 250
+    (one,) = site.arrived()
+    assert one.data.endswith(b"\r\n\r\n" + message.removeprefix(b"\r\n"))
+    assert STATUS not in one.data
+
+
 def test_many_header_fields(site: Site) -> None:
     message = HEAD + b"".join(b"X-Field-%d: value %d\r\n" % (number % 50, number) for number in range(500)) + b"\r\nbody\r\n"
     control = site.control(message)
@@ -97,10 +121,42 @@ def test_many_header_fields(site: Site) -> None:
 
 # -- what is done about mail that is not clean ------------------------------------------------------------------------
 
+FORGED = b"".join(b"X-Lazaretto-Status: clean%d\r\nX-Note: %d\r\n" % (number, number) for number in range(5))
 WHOLE = wrappings.single(
     b"Content-Type: application/octet-stream; name=a.com\r\nContent-Transfer-Encoding: base64\r\n", wrappings.b64(EICAR)
 )
 LARGE = wrappings.attach(EICAR, "notes.txt", body=b"A line of the text that stays.\r\n" * 20_000) + b"\r\n"
+
+
+TOP = wrappings.single(
+    b'Content-Type: application/octet-stream;\r\n name="run.vbs"\r\nX-Note: 1\r\n'
+    b'Content-Disposition: attachment; filename="run.vbs"\r\nX-Note: 2\r\n',
+    b"MsgBox 1\r\n",
+)
+DEFANGED = wrappings.attach(b"MsgBox 1\r\n", "run.vbs")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [CLEAN, INFECTED, FORGED + CLEAN, FORGED + INFECTED, FORGED + WHOLE, TOP, FORGED + TOP, DEFANGED],
+    ids=["clean", "infected", "forged-clean", "forged", "forged-whole", "defanged-in-header", "forged-defanged", "defanged"],
+)
+def test_fields_are_changed(message: bytes, site: Site) -> None:
+    """Fields that claim to be ours go, and only those; a name in the message's own header is changed in its place."""
+    wanted = expected(site.control(message))
+    assert site.deliver(message).code == 250
+    (one,) = site.arrived()
+    got = without_ids(untraced(one.data))
+    if isinstance(site.server, Sendmail):  # it puts fields that it knows before those that it does not
+        (head, body), (wanted_head, wanted_body) = split(got), split(wanted)
+        assert sorted(fields(head)) == sorted(fields(wanted_head))
+        assert body == wanted_body
+    else:
+        assert got == wanted
+    notes = re.findall(rb"X-Note: (\d)", split(message)[0])
+    assert re.findall(rb"X-Note: (\d)", split(got)[0]) == notes
+    assert got.startswith(STATUS)
+    assert b'"run.vbs"' not in one.data
 
 
 @pytest.mark.parametrize("message", [INFECTED, BANNED, WHOLE, LARGE], ids=["infected", "banned", "infected-as-a-whole", "large"])
@@ -164,6 +220,31 @@ def test_held_mail(site: Site) -> None:
 
 def _name(site: Site) -> str:
     return "postfix" if isinstance(site.server, Postfix) else "sendmail"
+
+
+def test_many_messages(site: Site) -> None:
+    """Mixed, over several connections at a time: each is answered as it should be, arrives once or not at all, and has its line."""
+    before = len(site.milter.final_lines())
+    kinds = {"clean": (CLEAN, 250), "infected": (INFECTED, 250), "rejected": (REJECTED, 554), "large": (LARGE, 250)}
+    wanted = {kind: expected(site.control(message)) for kind, (message, code) in kinds.items() if code == 250}
+    names = [(kind, f"<{kind}.{number}@mixed.example>") for number in range(MANY // 4) for kind in kinds]
+
+    def deliver(one: tuple[str, str]) -> int:
+        kind, name = one
+        return site.deliver(kinds[kind][0].replace(b"<w@example.org>", name.encode())).code
+
+    with ThreadPoolExecutor(8) as clients:
+        codes = list(clients.map(deliver, names))
+    assert codes == [kinds[kind][1] for kind, _ in names]
+    arriving = {name: kind for kind, name in names if kind != "rejected"}
+    eventually(lambda: len(site.sink.messages) >= len(arriving), "all messages")
+    for one in site.sink.messages:
+        name = re.findall(rb"(?im)^Message-ID: (\S+)", one.data)[0]
+        kind = arriving.pop(name.decode())
+        assert without_ids(untraced(one.data)).replace(name, b"<w@example.org>") == wanted[kind]
+    assert arriving == {}
+    outcomes = Counter(line.split(" outcome=")[1].split()[0] for line in site.final_lines(before + len(names))[before:])
+    assert outcomes == {"clean": MANY // 4, "cleaned": MANY // 2, "rejected": MANY // 4}
 
 
 # -- sessions --------------------------------------------------------------------------------------------------------
