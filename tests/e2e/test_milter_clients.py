@@ -307,6 +307,23 @@ def test_macros(milter: MilterProgram) -> None:
     assert "queue_id=QUEUE7 " in milter.final_lines()[-1]
 
 
+@pytest.mark.parametrize("steps", [ALL_STEPS & ~sum(_NOT_ANSWERED.values()), 0], ids=["skip-offered", "skip-not-offered"])
+def test_skip(steps: int, tmp_path: Path) -> None:
+    """Of a message that is refused already, the MTA need not send the rest, if it waits for answers."""
+    with MilterProgram(limits__max_message_bytes=10_000) as small, Mta(small, steps=steps) as mta:
+        mta.tell(CLEAN, STEPS[:-1])
+        said = ""
+        for _ in range(5):
+            mta.send("B", buf="One of many lines, all alike.\r\n" * 200)
+            said += mta.conn.recv()[0]
+            if said.endswith("s"):
+                break
+        assert said in (("ccs", "cs") if steps else ("ccccc",))
+        ((letter, data),) = mta.end()
+        assert (letter, data["smtpcode"]) == ("y", "552")
+        assert [letter for letter, _ in mta.ask(CLEAN)] == ["i", "a"]
+
+
 def test_progress(tmp_path: Path) -> None:
     """While a message is scanned, the MTA hears that we are at work."""
     release = threading.Event()

@@ -6,6 +6,8 @@ milter is there again, the sender's next try arrives, once.
 
 from __future__ import annotations
 
+import shutil
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -101,13 +103,23 @@ def attacked(running: Attacked) -> Attacked:
 @pytest.mark.parametrize("step", STEPS, ids=[step.name for step in STEPS])
 def test_killed(step: Step, attacked: Attacked) -> None:
     site = attacked.site
-    attacked.relay.strike(step.side, step.codes, attacked.kill, at_end=step.at_end)
+    copies: list[bytes] = []
+
+    def strike() -> None:
+        copies.extend(file.read_bytes() for file in attacked.milter.state.rglob("*.eml"))
+        attacked.kill()
+
+    shutil.rmtree(attacked.milter.state / "quarantine", ignore_errors=True)
+    attacked.relay.strike(step.side, step.codes, strike, at_end=step.at_end)
     outcome = attempt(site.address, INFECTED)
     assert attacked.relay.struck.wait(30), outcome
     assert outcome.answer is not None
     assert outcome.answer.code in (421, 451), outcome
     assert site.sink.messages == []
     assert site.server.queue() == []
+    # R6: before anything is taken out, the original is on disk.
+    taken_out = step.side == "milter" and (step.at_end or step.codes in (b"i", b"b"))
+    assert [copy.endswith(INFECTED) or INFECTED.endswith(copy[-1000:]) for copy in copies] == [True] * taken_out
     attacked.milter.start()
     attacked.works_again()
 
@@ -137,6 +149,39 @@ def test_killed_while_scanning(victim: str, attacked: Attacked) -> None:
     assert (outcome.step, outcome.answer.code) == ("END", 451)
     assert attacked.site.sink.messages == []
     if victim == "all":
+        milter.start()
+    attacked.works_again()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
+def test_signal_while_scanning(number: signal.Signals, attacked: Attacked) -> None:
+    """The message that is there is finished, under the configuration that it began with; after TERM, no other is begun."""
+    milter, site = attacked.milter, attacked.site
+    scanned = 0
+
+    def strike(command: str, honest: bytes) -> bytes:
+        nonlocal scanned
+        if command in ("zFILDES", "zINSTREAM"):
+            scanned += 1
+            if scanned == 1:
+                milter.supervisor.send_signal(number)
+                if number == signal.SIGTERM:
+                    eventually(lambda: not milter.listen.listens(), "the end of listening")
+                else:
+                    eventually(lambda: milter.log.count("event=reload ") > reloads, "the new configuration")
+        return honest
+
+    reloads = milter.log.count("event=reload ")
+    attacked.engine.twist = strike
+    with Session(site.address) as client:
+        client.greet()
+        assert client.deliver(INFECTED).code == 250
+        site.arrived()
+        site.sink.clear()
+        client.say(b"QUIT")
+    assert scanned
+    if number == signal.SIGTERM:
+        assert milter.supervisor.wait(30) == 0
         milter.start()
     attacked.works_again()
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import mail_programs
+from eicar import EICAR
 from milter_addresses import Address
 from milter_program import MilterProgram
 from milter_site import CLEAN, INFECTED, RULES, Site, expected, milter_site, untraced, without_ids, without_status
@@ -78,6 +80,36 @@ def test_unix_socket() -> None:
             eventually(lambda: bool(sink.messages), "the message")
             assert b"X-Lazaretto-Status: clean\r\n" in sink.messages[0].data
             assert milter.stop() == 0
+
+
+SCAN_ONLY = """\
+define(`confMILTER_MACROS_ENVRCPT', confMILTER_MACROS_ENVRCPT`, {FP_SCANONLY}')dnl
+LOCAL_CONFIG
+D{FP_SCANONLY}^<?scan@:@scanned\\.example
+"""
+
+
+@pytest.mark.parametrize(
+    ("recipients", "scanned"),
+    [
+        ([b"<scan@example.org>"], True),
+        ([b"<other@example.org>"], False),
+        ([b"<other@example.org>", b"<anybody@Scanned.Example>"], True),
+        ([b"<scan@example.org>", b"<other@example.org>"], True),
+    ],
+    ids=["one", "none", "domain", "some"],
+)
+def test_scan_only(recipients: list[bytes], scanned: bool, site: Site) -> None:
+    """{FP_SCANONLY} of sendmail.cf, as the manual of scan-mail.pl has it: only these recipients' mail is scanned."""
+    with Sink() as sink, Sendmail(next_hop=sink.address, milters=[site.milter.listen.libmilter], settings=SCAN_ONLY) as sendmail:
+        before = len(site.milter.final_lines())
+        with Session(sendmail.smtp) as client:
+            client.greet()
+            assert client.deliver(INFECTED, recipients=recipients).code == 250
+        eventually(lambda: bool(sink.messages), "the message")
+        assert mail_programs.carries(sink.messages[0].data, EICAR) != scanned
+        (line,) = site.final_lines(before + 1)[before:]
+        assert ("outcome=cleaned" in line) == scanned
 
 
 def test_two_milters(site: Site) -> None:
