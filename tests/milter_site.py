@@ -127,6 +127,17 @@ def milter_site(
             yield Site(sendmail, milter, sink, plain.smtp)
 
 
+def bdat(client: Session, *chunks: bytes) -> list[int]:
+    """A message in pieces; the code for each."""
+    codes = [client.say(b"MAIL FROM:<sender@example.org>").code, client.say(b"RCPT TO:<recipient@example.org>").code]
+    assert codes == [250, 250]
+    codes = []
+    for number, chunk in enumerate(chunks, 1):
+        client.send(b"BDAT %d%s\r\n" % (len(chunk), b" LAST" if number == len(chunks) else b"") + chunk)
+        codes.append(client.answer().code)
+    return codes
+
+
 def has_ipv6() -> bool:
     """Has the machine ::1?"""
     try:

@@ -17,6 +17,7 @@ from milter_site import (
     REJECTED,
     RULES,
     Site,
+    bdat,
     expected,
     milter_site,
     untraced,
@@ -56,17 +57,6 @@ def postfix_of(site: Site) -> Postfix:
 
 
 # -- BDAT -----------------------------------------------------------------------------------------------------------
-
-
-def bdat(client: Session, *chunks: bytes) -> list[int]:
-    """A message in pieces; the code for each."""
-    codes = [client.say(b"MAIL FROM:<sender@example.org>").code, client.say(b"RCPT TO:<recipient@example.org>").code]
-    assert codes == [250, 250]
-    codes = []
-    for number, chunk in enumerate(chunks, 1):
-        client.send(b"BDAT %d%s\r\n" % (len(chunk), b" LAST" if number == len(chunks) else b"") + chunk)
-        codes.append(client.answer().code)
-    return codes
 
 
 @pytest.mark.parametrize("message", [CLEAN, INFECTED], ids=["clean", "infected"])

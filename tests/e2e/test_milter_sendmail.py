@@ -12,7 +12,7 @@ import mail_programs
 from eicar import EICAR
 from milter_addresses import Address
 from milter_program import MilterProgram
-from milter_site import CLEAN, INFECTED, RULES, Site, expected, milter_site, untraced, without_ids, without_status
+from milter_site import CLEAN, INFECTED, RULES, Site, bdat, expected, milter_site, untraced, without_ids, without_status
 from sendmail import Sendmail
 from serving import eventually
 from smtp_session import Session, attempt
@@ -63,11 +63,18 @@ def test_fields_in_its_own_order(site: Site) -> None:
     assert without_ids(untraced(one.data)) == expected(control)
 
 
-def test_no_chunking_and_no_smtputf8(site: Site) -> None:
-    """This Sendmail has neither; what is shown with Postfix cannot be shown here."""
+@pytest.mark.parametrize("message", [CLEAN, INFECTED], ids=["clean", "infected"])
+def test_bdat(message: bytes, site: Site) -> None:
+    """Sendmail has it since 8.18; before, it does not announce it, and a client that does not care is refused."""
     with Session(site.address) as client:
-        names = {line.split()[0] for line in client.greet().lines[1:]}
-    assert not names & {b"CHUNKING", b"SMTPUTF8"}
+        if b"CHUNKING" in client.greet().lines:
+            assert bdat(client, message[:100], message[100:105], message[105:], b"") == [250] * 4
+            (one,) = site.arrived()
+            assert without_ids(untraced(one.data)) == expected(site.control(message))
+        else:
+            client.say(b"MAIL FROM:<sender@example.org>")
+            client.say(b"RCPT TO:<recipient@example.org>")
+            assert client.say(b"BDAT 0 LAST").code == 500
 
 
 def test_unix_socket() -> None:
