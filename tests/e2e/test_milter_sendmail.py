@@ -65,7 +65,7 @@ def test_fields_in_its_own_order(site: Site) -> None:
 
 @pytest.mark.parametrize("message", [CLEAN, INFECTED], ids=["clean", "infected"])
 def test_bdat(message: bytes, site: Site) -> None:
-    """Sendmail has it since 8.18; before, it does not announce it, and a client that does not care is refused."""
+    """Where Sendmail was built with it: Debian's is not, and refuses a client that does not care."""
     with Session(site.address) as client:
         if b"CHUNKING" in client.greet().lines:
             assert bdat(client, message[:100], message[100:105], message[105:], b"") == [250] * 4
