@@ -80,7 +80,7 @@ class Bench:
         with Session(f"127.0.0.1:{self.postfix.port(door)}") as client:
             client.greet()
             for name, message in messages.items():
-                answer = client.deliver(b"X-Plan: %s\r\n%s" % (name, message))
+                answer = client.deliver(b"X-Plan: %s\r\nX-Below: -\r\n%s" % (name, message))
                 assert answer.code == 250, (name, answer)
         eventually(lambda: len(self.sink.messages) >= len(messages), "all messages")
         arrived: dict[bytes, bytes] = {}
