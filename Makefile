@@ -81,6 +81,7 @@ clean: ## remove what make made
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/made-debian: .venv/bin/pip scripts/debian scripts/debian-packages.txt
+.venv/made-debian: .venv/bin/pip $(wildcard scripts/debian*)
 	@sh scripts/debian
+	@sh scripts/debian-unpack
 	@touch $@

@@ -33,6 +33,33 @@ def require(binary: str) -> str:
     return path if path is not None else missing(f"{binary} is not installed")
 
 
+UNPACKED = Path(__file__).resolve().parents[1] / ".venv" / "debian"  # by scripts/debian-unpack
+
+
+def unpacked(path: str, folder: Path, *users: str) -> tuple[str, dict[str, str]]:
+    """A program of a Debian package that is unpacked, not installed, and the environment that it runs in; or see missing().
+
+    `path` is where the package has it: "usr/sbin/exim4".  To the program it seems as if there were `users`, whom the package
+    would have made, each with a group of the same name; the files that say so are written to `folder`.
+    """
+    program = UNPACKED / path
+    libraries = sorted(UNPACKED.glob("usr/lib/*-linux-*"))
+    wrapper = [file for library in libraries for file in library.glob("libnss_wrapper.so")]
+    if not program.exists() or not wrapper:
+        missing(f"{path} is not unpacked: see scripts/debian-unpack")
+    for name, line in (("passwd", "{0}:x:{1}:{1}::/nonexistent:/usr/sbin/nologin\n"), ("group", "{0}:x:{1}:\n")):
+        own = [line.format(user, number) for number, user in enumerate(users, 64000)]
+        (folder / name).write_text(Path("/etc", name).read_text() + "".join(own))
+        (folder / name).chmod(0o644)
+    return str(program), {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
+        "LD_PRELOAD": wrapper[0].name,
+        "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
+        "NSS_WRAPPER_GROUP": str(folder / "group"),
+    }
+
+
 class RealClamd:
     """A private clamd with a database of two lines: EICAR anywhere, and MARKER as a whole file.
 

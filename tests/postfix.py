@@ -10,6 +10,7 @@ for a port of its own: see Postfix.port.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -58,10 +59,11 @@ _QUEUE |= {"maildrop": (0o1730, "postdrop"), "public": (0o2710, "postdrop"), "pi
 
 
 class Queued(NamedTuple):
-    """What postqueue(1) tells of a message that waits."""
+    """What postqueue(1) tells of a message that waits: `queue` is "hold" where a filter has put it in quarantine."""
 
     id: str
-    text: str
+    queue: str
+    reasons: tuple[str, ...]  # why it waits, one for each recipient, as far as they are known
 
 
 class Postfix:
@@ -199,8 +201,16 @@ class Postfix:
 
     def queue(self) -> list[Queued]:
         """The messages that wait."""
-        found = self.run(peers.require("postqueue"), "-p").stdout
-        return [Queued(block.split()[0].rstrip("*!#"), block) for block in re.split(r"\n\n", found) if re.match(r"[0-9A-F]{6,}", block)]
+        done = self.run(peers.require("postqueue"), "-j")
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        reasons = [tuple(one["delay_reason"] for one in message["recipients"] if "delay_reason" in one) for message in found]
+        return [Queued(message["queue_id"], message["queue_name"], why) for message, why in zip(found, reasons, strict=True)]
+
+    def remove(self, queue_id: str) -> None:
+        """Delete a message that waits."""
+        done = self.run(peers.require("postsuper"), "-d", queue_id)
+        assert done.returncode == 0, done.stderr
 
     def flush(self) -> None:
         """Try all messages again, now."""

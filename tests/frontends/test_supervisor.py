@@ -320,6 +320,24 @@ def test_stop_lets_transactions_come_to_their_end(folder: Path, number: int) -> 
         assert service.lines("event=crash") == []
 
 
+def test_nobody_is_left_waiting_by_a_stop(folder: Path) -> None:
+    """While a worker finishes what it has, who connects is refused: it would wait for somebody who never accepts."""
+
+    def listening() -> bool:
+        table = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+        return any(row[-1] == service.socket and row[3] == "00010000" for row in table)  # __SO_ACCEPTCON
+
+    with Service(folder, places=2) as service, service.connect() as busy:
+        assert listening()
+        busy.send(f"hold {folder}/go")
+        assert busy.ask("x") == "x"
+        service.process.terminate()
+        eventually(lambda: not listening(), "the end of all listening sockets")
+        (folder / "go").touch()
+        assert busy.hear() == "held"
+        assert service.process.wait(serving.PATIENCE_S) == 0
+
+
 def test_the_second_stop_is_at_once(folder: Path) -> None:
     with Service(folder, grace_s=1000.0, worker_grace_s=1000.0) as service, service.connect() as busy:
         worker = busy.pid

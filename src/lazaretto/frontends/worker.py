@@ -150,6 +150,8 @@ class _Worker:
             return
         self._stopping = True
         self._drain(self.settings.grace_s)
+        for listener in self.listeners:  # ours of them, too: who connects now is refused, instead of waiting until we end
+            listener.close()
 
     def retire(self) -> None:
         """There are others for new connections."""

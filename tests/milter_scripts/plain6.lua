@@ -1,0 +1,12 @@
+-- Version 6, but nothing may be left out: every step is told and answered, unknown commands and DATA too.
+dofile(prelude)
+conn = open(6, 0x1ff, 0)
+client(conn)
+goes_on(conn, mt.unknown(conn, "HELLO THERE"), "unknown")
+envelope(conn)
+goes_on(conn, mt.data(conn), "data")
+headers(conn)
+goes_on(conn, mt.bodyfile(conn, files .. "/infected"), "body")
+mt.eom(conn)
+accepted(conn, "cleaned; found=malware; rule=policy.malware")
+mt.disconnect(conn)

@@ -1,0 +1,11 @@
+-- With [milter] hold: the mail server is to keep what is not clean.
+dofile(prelude)
+conn = open()
+client(conn)
+deliver(conn, "infected")
+check(mt.getreply(conn) == SMFIR_ACCEPT or mt.getreply(conn) == SMFIR_CONTINUE, "not accepted: " .. mt.getreply(conn))
+check(mt.eom_check(conn, MT_QUARANTINE), "not held")
+deliver(conn, "clean")
+accepted(conn, "clean")
+check(not mt.eom_check(conn, MT_QUARANTINE), "held, though clean")
+mt.disconnect(conn)

@@ -1,0 +1,10 @@
+-- Refused for good, in the words of the rule; the next message of the session is not.
+dofile(prelude)
+conn = open()
+client(conn)
+check(deliver(conn, "rejected") == SMFIR_REPLYCODE, "answered by " .. mt.getreply(conn))
+check(mt.eom_check(conn, MT_SMTPREPLY, "554", "5.7.1", "No games here"), "not in these words")
+check(not mt.eom_check(conn, MT_BODYCHANGE), "the body was changed")
+deliver(conn, "clean")
+accepted(conn, "clean")
+mt.disconnect(conn)
