@@ -13,12 +13,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto import regex
-from lazaretto.cli.postconf import Entry, Postconf, PostconfError, words
-from lazaretto.cli.postfix import WIRINGS, Places, Setting, Wiring, ours_text, services_text, text, wiring
+from lazaretto.cli import postfix_milter
+from lazaretto.cli.postconf import Entry, Postconf, PostconfError, items, words
+from lazaretto.cli.postfix import QUEUE, WIRINGS, Places, Setting, Wiring, ours_text, services_text, text, wiring
 from lazaretto.errors import EX_OK, EX_USAGE, LazarettoError
+
+if TYPE_CHECKING:
+    import argparse
 
 EX_FAILED = 1
 
@@ -28,7 +32,8 @@ _BLOCK = regex.compile(r"(?ms)^# BEGIN lazaretto\b.*?^# END lazaretto$\n?")
 _RECORD = regex.compile(r"(?m)^# (set|was) (\S+?)=(.*)$")
 _FILES = ("main.cf", "master.cf")
 # Lists to which ours is added; all other parameters have one owner.
-_SHARED = frozenset({"smtpd_discard_ehlo_keywords"})
+_MILTERS = frozenset({*postfix_milter.LISTS, *postfix_milter.MACROS, postfix_milter.DEFAULTS})
+_SHARED = frozenset({"smtpd_discard_ehlo_keywords"}) | _MILTERS
 
 
 class InTheWayError(LazarettoError):
@@ -58,11 +63,12 @@ def run(args: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("wiring", choices=WIRINGS, nargs="?", metavar="WIRING", help="one of those below")
+    parser.add_argument("--milter", action="store_true", help="the same as the wiring milter")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--apply", action="store_true", help="change main.cf and master.cf; the old ones are kept")
     what.add_argument("--diff", action="store_true", help="show what --apply would change")
     what.add_argument("--remove", action="store_true", help="take back what --apply has changed")
-    parser.add_argument("--listen", metavar="ADDRESS", default="", help="where Lazaretto listens (default: 127.0.0.1:10025)")
+    parser.add_argument("--listen", metavar="ADDRESS", default="", help="where Lazaretto listens (default: 127.0.0.1:10025; milter: 127.0.0.1:12200)")
     parser.add_argument("--next-hop", metavar="ADDRESS", default="", help="where mail goes on (default: 127.0.0.1:10026)")
     parser.add_argument(
         "--service",
@@ -70,35 +76,48 @@ def run(args: list[str]) -> int:
         action="append",
         help="the smtpd in front, repeatable (default: smtp/inet; submission: its services)",
     )
+    parser.add_argument(
+        "--scan-only", metavar="EXPR[:EXPR]", default="", help="milter: scan only mail to recipients that match, {FP_SCANONLY} (default: all)"
+    )
     parser.add_argument("--processes", type=int, metavar="N", default=10, help="messages filtered at a time after the queue (default: 10)")
     parser.add_argument("--user", default="lazaretto", help="who `spawn` runs as (default: lazaretto)")
     parser.add_argument("--command", metavar="PATH", default="", help="the program that `spawn` starts (default: this one)")
     parser.add_argument("--postfix-config", metavar="DIR", default="", help="Postfix' configuration directory (default: its own)")
     parser.add_argument("--postconf", metavar="PATH", default="postconf", help="postconf(1)")
     options = parser.parse_args(args)
+    if options.milter:
+        if options.wiring not in (None, "milter"):
+            parser.error(f"expected one wiring, not {options.wiring} and --milter")
+        options.wiring = "milter"
     if options.wiring is None and not options.remove:
         sys.stderr.write(parser.format_help())
         return EX_USAGE
-    made = Wiring("")
-    if not options.remove:
-        command = options.command or os.path.abspath(sys.argv[0])
-        try:
-            made = wiring(options.wiring, Places(options.listen, options.next_hop, command, options.user, options.processes))
-        except ValueError as error:
-            sys.stderr.write(f"lazaretto setup postfix: {error}\n")
-            return EX_USAGE
-        made = made._replace(front=tuple(options.service or made.front))
-    if not (options.apply or options.diff or options.remove):
-        sys.stdout.write(text(made, options.postfix_config or "/etc/postfix"))
-        sys.stdout.writelines(f"\n# {remark}\n" for remark in made.remarks)
-        return EX_OK
+    postconf = Postconf(options.postconf, options.postfix_config)
     try:
-        return _change(made, Postconf(options.postconf, options.postfix_config), write=not options.diff)
+        if not (options.apply or options.diff or options.remove):
+            made = _made(options, QUEUE)
+            sys.stdout.write(text(made, options.postfix_config or "/etc/postfix"))
+            sys.stdout.writelines(f"\n# {remark}\n" for remark in made.remarks)
+            return EX_OK
+        made = Wiring("") if options.remove else _made(options, postconf.run("-h", "queue_directory").strip())
+        return _change(made, postconf, write=not options.diff)
+    except ValueError as error:
+        sys.stderr.write(f"lazaretto setup postfix: {error}\n")
+        return EX_USAGE
     except OSError as error:
         sys.stderr.write(f"lazaretto setup postfix: {error.filename or options.postconf}: {error.strerror}\n")
     except LazarettoError as error:
         sys.stderr.write(f"lazaretto setup postfix: {error}\nNothing was changed.\n")
     return EX_FAILED
+
+
+def _made(options: argparse.Namespace, queue: str) -> Wiring:
+    """What the options want; ValueError where the addresses do not fit."""
+    command = options.command or os.path.abspath(sys.argv[0])
+    services = tuple(options.service or ())
+    places = Places(options.listen, options.next_hop, command, options.user, options.processes, services, options.scan_only, queue)
+    made = wiring(options.wiring, places)
+    return made._replace(front=services or made.front)
 
 
 def _change(made: Wiring, postconf: Postconf, *, write: bool) -> int:
@@ -151,6 +170,8 @@ def prepare(made: Wiring, postconf: Postconf, directory: str) -> Change:
         else:
             _write(master, _read(master).rstrip("\n") + "\n")
         copy.run("-n")
+        if made.name == "milter" and (obstacle := postfix_milter.obstacle(made, copy.entries(), copy.effective())):
+            raise InTheWayError(obstacle)
         there = {entry.key for entry in copy.entries()}
         if copy.warnings - old_warnings or not {service.key for service in made.services} <= there:
             raise PostconfError("postconf does not like the result: " + "; ".join(sorted(copy.warnings - old_warnings)))
@@ -164,6 +185,14 @@ class _Record:
         found = [match for block in _BLOCK.findall(master) for match in _RECORD.findall(block)]
         self.set = {name: value for word, name, value in found if word == "set"}
         self.was = {name: value for word, name, value in found if word == "was"}
+
+    def without_ours(self, name: str, there: str) -> str:
+        """A list as it is without what we have added to it; anything else as it is."""
+        if name.rpartition("/")[2] not in _SHARED or name not in self.set:
+            return there
+        ours = {*items(self.set[name])} - {*items(self.was.get(name, ""))}
+        left = [item for item in items(there) if item not in ours]
+        return there if len(left) == len(items(there)) else ", ".join(left)
 
 
 def _wanted(made: Wiring, entries: dict[str, Entry], recorded: _Record, chosen: dict[str, str]) -> dict[str, str]:
@@ -200,25 +229,34 @@ def _value(setting: Setting, full: str, there: str | None, inherited: str, recor
     if there is not None and there == recorded.set.get(full):
         there = recorded.was.get(full)
     elif there:
+        there = recorded.without_ours(full, there)
         recorded.was.pop(full, None)
     if setting.name in _SHARED:
         if there is not None:
             recorded.was[full] = there
-        return ",".join(dict.fromkeys([*words(inherited if there is None else there), *words(setting.value)]))
+        base = recorded.without_ours(setting.name, inherited) if there is None else there
+        if setting.name in _MILTERS:
+            return postfix_milter.merged(base, setting.value, setting.name)
+        return ",".join(dict.fromkeys([*words(base), *words(setting.value)]))
     if there in (None, "", setting.value):
         return setting.value
     raise InTheWayError(f"{full} is set already, to {there!r}; if that can go, take it out first")
 
 
 def _take_back(copy: _Copy, recorded: _Record, wanted: dict[str, str], chosen: dict[str, str], entries: dict[str, Entry]) -> None:
-    """Remove what we once set, if it is still as we set it."""
+    """Remove what we once set, if it is still as we set it; from a list that others have changed since, our items."""
     for name, value in recorded.set.items():
         key, slash, parameter = name.rpartition("/")
         there = entries[key].options.get(parameter) if key in entries else None if slash else chosen.get(name)
-        if there != value or name in wanted:
+        if name in wanted or there is None:
             continue
-        if name in recorded.was:
-            copy.run("-P" if slash else "-e", f"{name}={recorded.was[name]}")
+        left = recorded.was.get(name)
+        if there != value:
+            left = recorded.without_ours(name, there)
+            if left == there:
+                continue
+        if left is not None:
+            copy.run("-P" if slash else "-e", f"{name}={left}")
         else:
             copy.run("-PX" if slash else "-X", name)
 
