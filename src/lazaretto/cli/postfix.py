@@ -316,7 +316,7 @@ WIRINGS: dict[str, Kind] = {
 
 def main_text(made: Wiring) -> str:
     """The lines of main.cf."""
-    return "\n".join(line for setting in made.main for line in (*_comment(setting.why), f"{setting.name} = {setting.value}")) + "\n" * bool(
+    return "\n".join(line for setting in made.main for line in (*comment(setting.why), f"{setting.name} = {setting.value}")) + "\n" * bool(
         made.main
     )
 
@@ -331,7 +331,7 @@ def services_text(made: Wiring) -> str:
     lines: list[str] = []
     for service in made.services:
         columns = (service.name, service.kind, "-" if service.kind == "unix" else "n", service.unprivileged, "n", "-", service.processes)
-        lines += [*_comment(service.why), f"{' '.join(columns)} {service.command}", *_options(service.settings)]
+        lines += [*comment(service.why), f"{' '.join(columns)} {service.command}", *_options(service.settings)]
         lines += [f"    {service.arguments}"] * bool(service.arguments)
     return "".join(f"{line}\n" for line in lines)
 
@@ -345,7 +345,7 @@ def ours_text(made: Wiring) -> str:
         if head != section:
             section = head
             lines.append(f"[{section}]")
-        lines += [*_comment(setting.why), f"{key} = {setting.value}"]
+        lines += [*comment(setting.why), f"{key} = {setting.value}"]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -368,11 +368,11 @@ def text(made: Wiring, directory: str = "/etc/postfix", configuration: str = "/e
 
 def _options(settings: Iterable[Setting]) -> Iterable[str]:
     for setting in settings:
-        yield from (f"    {line}" for line in _comment(setting.why))
+        yield from (f"    {line}" for line in comment(setting.why))
         yield f"    -o {setting}"
 
 
-def _comment(why: str) -> list[str]:
+def comment(why: str) -> list[str]:
     import textwrap
 
     return textwrap.wrap(why, _WIDTH, initial_indent="# ", subsequent_indent="# ") if why else []

@@ -41,7 +41,7 @@ NEEDED = {
 _WHY = {
     "milter_connect_macros": "Which smtpd it was (submission or not), who the client is, which Postfix.",
     "milter_mail_macros": "The queue id for the log; who has authenticated, for rules.",
-    "milter_rcpt_macros": "The queue id once more, for Postfix may have none before the first recipient; and the recipient as it was resolved.",
+    "milter_rcpt_macros": "The recipient as it was resolved; the queue id once more, for Postfix may have none before the first recipient.",
 }
 
 
@@ -51,7 +51,7 @@ def milter(name: str, places: Places) -> Wiring:
     if where.path and not where.path.startswith("/"):
         raise ValueError("expected the whole path of the socket, unix:/PATH")
     item = item_text(where, places.queue)
-    remarks = ["A Milter that signs (OpenDKIM, OpenARC) has to come after Lazaretto, or it signs what is changed afterwards: see the order."]
+    remarks = ["A Milter that signs (OpenDKIM, OpenARC) has to come after Lazaretto: else it signs what is changed afterwards."]
     if where.path and where.postfix(places.queue) == f"unix:{where.path}":
         remarks.append(
             f"An smtpd or cleanup with chroot=y sees no sockets but those below {places.queue}: there, a name such as "
@@ -155,6 +155,6 @@ def obstacle(made: Wiring, entries: Iterable[Entry], parameters: Mapping[str, st
         if where.path.startswith("/") and entry.chrooted(level):
             return (
                 f"{entry.key} runs within chroot and cannot see {where.path}: let the socket be below the queue directory "
-                f"(--listen unix:{parameters.get('queue_directory', QUEUE)}/lazaretto/milter.sock), use TCP, or set its chroot to n in master.cf"
+                f"(--listen unix:{parameters.get('queue_directory', QUEUE)}/lazaretto/milter.sock), use TCP, or set chroot to n"
             )
     return ""

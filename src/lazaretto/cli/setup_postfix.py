@@ -68,7 +68,9 @@ def run(args: list[str]) -> int:
     what.add_argument("--apply", action="store_true", help="change main.cf and master.cf; the old ones are kept")
     what.add_argument("--diff", action="store_true", help="show what --apply would change")
     what.add_argument("--remove", action="store_true", help="take back what --apply has changed")
-    parser.add_argument("--listen", metavar="ADDRESS", default="", help="where Lazaretto listens (default: 127.0.0.1:10025; milter: 127.0.0.1:12200)")
+    parser.add_argument(
+        "--listen", metavar="ADDRESS", default="", help="where Lazaretto listens (default: 127.0.0.1:10025; milter: port 12200)"
+    )
     parser.add_argument("--next-hop", metavar="ADDRESS", default="", help="where mail goes on (default: 127.0.0.1:10026)")
     parser.add_argument(
         "--service",
@@ -77,7 +79,7 @@ def run(args: list[str]) -> int:
         help="the smtpd in front, repeatable (default: smtp/inet; submission: its services)",
     )
     parser.add_argument(
-        "--scan-only", metavar="EXPR[:EXPR]", default="", help="milter: scan only mail to recipients that match, {FP_SCANONLY} (default: all)"
+        "--scan-only", metavar="EXPR[:EXPR]", default="", help="milter: scan only mail to recipients that match (default: all)"
     )
     parser.add_argument("--processes", type=int, metavar="N", default=10, help="messages filtered at a time after the queue (default: 10)")
     parser.add_argument("--user", default="lazaretto", help="who `spawn` runs as (default: lazaretto)")
@@ -123,7 +125,7 @@ def _made(options: argparse.Namespace, queue: str) -> Wiring:
 def _change(made: Wiring, postconf: Postconf, *, write: bool) -> int:
     directory = postconf.directory or postconf.run("-h", "config_directory").strip()
     change = prepare(made, postconf, directory)
-    sys.stdout.writelines(_diff(change, directory))
+    sys.stdout.writelines(_diffs(change, directory))
     if not change.files:
         sys.stdout.write("Nothing to do: main.cf and master.cf are as they should be.\n")
     elif write:
@@ -151,7 +153,7 @@ def prepare(made: Wiring, postconf: Postconf, directory: str) -> Change:
     """What the two files would become.  InTheWayError, PostconfError, OSError."""
     import tempfile
 
-    before = {name: _read(os.path.join(directory, name)) for name in _FILES}
+    before = {name: read(os.path.join(directory, name)) for name in _FILES}
     with tempfile.TemporaryDirectory(prefix="lazaretto-") as stage:
         copy = _Copy(postconf.program, stage)
         for name in _FILES:
@@ -166,16 +168,16 @@ def prepare(made: Wiring, postconf: Postconf, directory: str) -> Change:
                 copy.run(option, *pairs)
         master = os.path.join(stage, "master.cf")
         if made.name:
-            _write(master, _read(master).rstrip("\n") + "\n\n" + _block(made, wanted, recorded))
+            _write(master, read(master).rstrip("\n") + "\n\n" + _block(made, wanted, recorded))
         else:
-            _write(master, _read(master).rstrip("\n") + "\n")
+            _write(master, read(master).rstrip("\n") + "\n")
         copy.run("-n")
         if made.name == "milter" and (obstacle := postfix_milter.obstacle(made, copy.entries(), copy.effective())):
             raise InTheWayError(obstacle)
         there = {entry.key for entry in copy.entries()}
         if copy.warnings - old_warnings or not {service.key for service in made.services} <= there:
             raise PostconfError("postconf does not like the result: " + "; ".join(sorted(copy.warnings - old_warnings)))
-        return Change(before, {name: _read(os.path.join(stage, name)) for name in _FILES})
+        return Change(before, {name: read(os.path.join(stage, name)) for name in _FILES})
 
 
 class _Record:
@@ -295,7 +297,8 @@ def put(path: str, content: str) -> str:
     return kept
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a file; bytes that are no UTF-8 come out of put() as they were."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
 
@@ -309,12 +312,12 @@ def _printable(content: str) -> str:
     return content.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _diff(change: Change, directory: str) -> list[str]:
+def _diffs(change: Change, directory: str) -> list[str]:
+    return [line for name in change.files for line in diff(change.before[name], change.after[name], f"{directory}/{name}")]
+
+
+def diff(before: str, after: str, path: str) -> list[str]:
+    """What changes in the file, as a unified diff."""
     import difflib
 
-    lines: list[str] = []
-    for name in change.files:
-        path = f"{directory}/{name}"
-        before, after = (_printable(version[name]).splitlines(keepends=True) for version in (change.before, change.after))
-        lines += difflib.unified_diff(before, after, path, path)
-    return lines
+    return [*difflib.unified_diff(_printable(before).splitlines(keepends=True), _printable(after).splitlines(keepends=True), path, path)]
