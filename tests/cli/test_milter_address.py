@@ -47,8 +47,11 @@ def test_what_is_written_is_read_again(address: Address) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "x", "inet:@",  "unix:", "local:", "unix:/a b", "unix:/a,b", "unix:/a\0", "inet:", "inet:@h", "inet:0@h", "inet:65536@h", "h:", ":25"]
-    + ["inet:²@h", "inet:1@a@b", "[::1:25", "h:1:", "inet:1@[::1", "h{}:1", "a b:1"],
+    [
+        *("", ":", "x", "h:", ":25", "h:1:", "h{}:1", "a b:1", "[::1:25"),
+        *("unix:", "local:", "unix:/a b", "unix:/a,b", "unix:/a\0"),
+        *("inet:", "inet:@", "inet:@h", "inet:0@h", "inet:65536@h", "inet:²@h", "inet:1@a@b", "inet:1@[::1"),
+    ],
 )
 def test_no_addresses(text: str) -> None:
     with pytest.raises(ValueError, match="expected HOST:PORT"):

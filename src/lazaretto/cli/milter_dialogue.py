@@ -24,7 +24,7 @@ from lazaretto.wire import milter
 from lazaretto.wire.milter import Actions, Packet, Packets, Steps, packet
 
 MAX_ANSWERS = 100_000  # to one message; a body comes in pieces of 64 KiB
-_ALL = Actions(0x1FF)
+_ALL = 0x1FF  # of Actions
 _ANSWERS = b"O+-24abcdefhilmpqrsty"
 _FINAL = {
     milter.ACCEPT: "accept",
@@ -119,7 +119,8 @@ class MilterDialogue:
             answer = self._answer()
             if answer.code in _FINAL:
                 return _outcome("end", answer, tuple(changes))
-            if word := _change(answer):
+            if answer.code != milter.PROGRESS:
+                word = _change(answer)
                 changes += [word] * (word not in changes[-1:])  # a body comes in pieces
         raise RemoteProtocolError(f"it has given {MAX_ANSWERS} answers to one message")
 
@@ -163,7 +164,7 @@ def _change(answer: Packet) -> str:
     name = answer.data.lstrip(b"\0\1\2\3\4\5\6\7").partition(b"\0")[0].decode("utf-8", "backslashreplace")
     if answer.code in (milter.INSERT_HEADER, milter.CHANGE_HEADER):
         name = answer.data[4:].partition(b"\0")[0].decode("utf-8", "backslashreplace")
-    return {
+    words = {
         milter.ADD_HEADER: f"adds {name}",
         milter.INSERT_HEADER: f"adds {name}",
         milter.CHANGE_HEADER: f"changes {name}",
@@ -173,4 +174,7 @@ def _change(answer: Packet) -> str:
         milter.ADD_RCPT_PAR: "adds a recipient",
         milter.DELETE_RCPT: "takes out a recipient",
         milter.CHANGE_FROM: "changes the sender",
-    }.get(answer.code, "")
+    }
+    if answer.code not in words:
+        raise RemoteProtocolError(f"expected an answer to the end of the message, not {answer.code!r}")
+    return words[answer.code]

@@ -137,6 +137,15 @@ def merged(there: str, ours: str, name: str) -> str:
     return ", ".join([*items(there), ours])
 
 
+def compact(value: str) -> str:
+    """A list without white space, which postconf(1) does not put into master.cf."""
+    split = ((item, *split_item(item)) for item in items(value))
+    return ",".join(
+        "{" + ",".join([head, *(f"{name}={text}" for name, text in options.items())]) + "}" if item.startswith("{") else item
+        for item, head, options in split
+    )
+
+
 def _same(one: str, other: str) -> bool:
     try:
         return milter_address.read(one) == milter_address.read(other)

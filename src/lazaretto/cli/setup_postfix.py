@@ -214,7 +214,8 @@ def _wanted(made: Wiring, entries: dict[str, Entry], recorded: _Record, chosen: 
     for key in front:
         for setting in made.front_settings:
             full = f"{key}/{setting.name}"
-            wanted[full] = _value(setting, full, entries[key].options.get(setting.name), chosen.get(setting.name, ""), recorded)
+            there, inherited = entries[key].options.get(setting.name), chosen.get(setting.name, "")
+            wanted[full] = _fit(full, _value(setting, full, there, inherited, recorded))
     return wanted
 
 
@@ -258,9 +259,16 @@ def _take_back(copy: _Copy, recorded: _Record, wanted: dict[str, str], chosen: d
             if left == there:
                 continue
         if left is not None:
-            copy.run("-P" if slash else "-e", f"{name}={left}")
+            copy.run("-P" if slash else "-e", f"{name}={_fit(name, left)}")
         else:
             copy.run("-PX" if slash else "-X", name)
+
+
+def _fit(name: str, value: str) -> str:
+    """As postconf(1) takes it: in master.cf, lists have no white space."""
+    if "/" not in name or name.rpartition("/")[2] not in _SHARED:
+        return value
+    return postfix_milter.compact(value)
 
 
 def _block(made: Wiring, wanted: dict[str, str], recorded: _Record) -> str:
