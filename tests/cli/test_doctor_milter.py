@@ -210,7 +210,7 @@ def test_what_sendmail_calls_unsafe(mode: int, blame: str, place: Path) -> None:
         found = [check.text for check in unsafe(f"{folder}/s", read_cf(cf))]
     finally:
         shutil.rmtree(folder)
-    assert said.count("unsafe") == 1 or said.startswith("220 ") or "\n220 " in said
+    assert ("unsafe" in said) != ("220 sendmail.example" in said)
     assert ("unsafe" in said) == bool(found) == (mode & 0o22 != 0 and not blame), said
     assert all(f"may write to {folder}" in text for text in found)
 

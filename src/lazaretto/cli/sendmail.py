@@ -105,7 +105,7 @@ def mc_text(wanted: Lines, there: Mapping[str, Sequence[str]] = MACROS) -> str:
 def cf_text(wanted: Lines, others: Sequence[str] = (), there: Mapping[str, Sequence[str]] = MACROS) -> str:
     """The lines of sendmail.cf, in addition to filters `others` and their macros."""
     made = [*comment(_FILTER_WHY), f"X{NAME}, {wanted.equates}"]
-    made += [*comment("Filters are asked in this order; one that signs has to come after Lazaretto.")]
+    made += [*comment("All filters, in the order in which they are asked: those that are there, Lazaretto, and then one that signs.")]
     made += [f"O InputMailFilters={', '.join([*others, NAME])}"]
     for stage, names in missing(wanted, there).items():
         made += [*comment(_WHY[stage]), f"O Milter.macros.{stage}={', '.join([*there.get(stage, MACROS[stage]), *names])}"]
