@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from lazaretto.cli import milter_address
+from lazaretto.cli.milter_address import Address
 from lazaretto.errors import RemoteProtocolError
 from lazaretto.wire import milter
 from lazaretto.wire.milter import Actions, Packet, Packets, Steps, packet
@@ -58,20 +59,12 @@ class MilterDialogue:
     """One connection.  `address` in any spelling."""
 
     def __init__(self, address: str, timeout_s: float = 10.0) -> None:
-        where = milter_address.read(address)
         self._packets = Packets(_ANSWERS)
-        if where.path:
-            self._sock = socket.socket(socket.AF_UNIX)
+        self._sock = _connected(milter_address.read(address), timeout_s)
         try:
-            if where.path:
-                self._sock.settimeout(timeout_s)
-                self._sock.connect(where.path)
-            else:
-                self._sock = socket.create_connection((where.host, _port(where.port)), timeout_s)
             self.offered = self._negotiate()
         except BaseException:
-            if hasattr(self, "_sock"):
-                self._sock.close()
+            self._sock.close()
             raise
 
     def __enter__(self) -> Self:
@@ -144,8 +137,18 @@ class MilterDialogue:
         return answer
 
 
-def _port(port: str) -> int:
-    return int(port) if port.isdecimal() else socket.getservbyname(port, "tcp")
+def _connected(where: Address, timeout_s: float) -> socket.socket:
+    if not where.path:
+        port = int(where.port) if where.port.isdecimal() else socket.getservbyname(where.port, "tcp")
+        return socket.create_connection((where.host, port), timeout_s)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(where.path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _fields(head: bytes) -> list[bytes]:
@@ -161,9 +164,9 @@ def _outcome(step: str, answer: Packet, changes: tuple[str, ...]) -> Outcome:
 
 
 def _change(answer: Packet) -> str:
-    name = answer.data.lstrip(b"\0\1\2\3\4\5\6\7").partition(b"\0")[0].decode("utf-8", "backslashreplace")
-    if answer.code in (milter.INSERT_HEADER, milter.CHANGE_HEADER):
-        name = answer.data[4:].partition(b"\0")[0].decode("utf-8", "backslashreplace")
+    """In words.  A field that is inserted or changed has its index in front of its name."""
+    start = 4 if answer.code in (milter.INSERT_HEADER, milter.CHANGE_HEADER) else 0
+    name = answer.data[start:].partition(b"\0")[0].decode("utf-8", "backslashreplace")
     words = {
         milter.ADD_HEADER: f"adds {name}",
         milter.INSERT_HEADER: f"adds {name}",
