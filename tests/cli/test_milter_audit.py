@@ -169,7 +169,7 @@ def test_what_we_set_up_for_sendmail_is_right() -> None:
         ("F=T, ", "", FAIL, "milter", "passes unscanned while Lazaretto does not answer (no F=)"),
         ("F=T", "F=", FAIL, "milter", "passes unscanned"),
         ("F=T", "F=R", WARN, "milter", "refused for good while Lazaretto does not answer"),
-        ("F=T", "F=Tx", FAIL, "milter", "there is no flag x"),
+        ("F=T", "F=Tx", FAIL, "milter", "there is no flag 'x'"),
         ("InputMailFilters=lazaretto", "InputMailFilters=", FAIL, "milter", "is defined, and never asked"),
         ("InputMailFilters=lazaretto", "InputMailFilters=lazaretto, gone", FAIL, "milter", "names what is not defined: gone"),
         ("E:8m", "E:1m", WARN, "time-outs", "waits 60 s for a verdict"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lazaretto.cli.milter_address import Address
 from lazaretto.cli.sendmail import MACROS, USUAL
-from lazaretto.cli.sendmail_config import Filter, macros, names, read_cf, read_filter, read_mc
+from lazaretto.cli.sendmail_config import MAX_NAMES, Filter, macros, names, read_cf, read_filter, read_mc
 
 CF = """\
 # Xcomment, S=local:/no
@@ -62,11 +62,12 @@ def test_filters(text: str, expected: Filter) -> None:
     [
         ("x, S=/s, F", "'F' is no equate"),
         ("x, S=/s, T=C:30s,S:30s", "'S:30s' is no equate"),
-        ("x, S=/s, Q=1", "no equate Q="),
-        ("x, S=/s, F=z", "no flag z"),
+        ("x, S=/s, Q=1", "no equate 'Q'"),
+        ("x, S=/s, F=z", "no flag 'z'"),
         ("x, S=/s, T=Z:1s", "'Z:1s' is no time-out"),
         ("x, S=/s, T=C:soon", "'C:soon' is no time-out"),
         ("x, S=/s, T=C", "'C' is no time-out"),
+        ("x, S=/s, T=C:" + "9" * 400, "is no time-out"),
         ("x, F=T", "no S="),
     ],
 )
@@ -116,6 +117,14 @@ def test_mc() -> None:
 
 def test_a_list_that_is_set_last_counts() -> None:
     assert read_mc("INPUT_MAIL_FILTER(`a', `S=/s')\ndefine(`confINPUT_MAIL_FILTERS', `b, c')\n").order == ("b", "c")
+
+
+def test_a_list_made_of_itself_has_an_end() -> None:
+    twice = "define(`confINPUT_MAIL_FILTERS', defn(`confINPUT_MAIL_FILTERS')`, 'defn(`confINPUT_MAIL_FILTERS'))dnl\n"
+    assert read_mc("INPUT_MAIL_FILTER(`a', `S=/s')\n" + twice).order == ("a", "a")
+    assert len(read_mc("INPUT_MAIL_FILTER(`a', `S=/s')\n" + twice * 50).order) == MAX_NAMES
+    more = "define(`confMILTER_MACROS_EOM', defn(`confMILTER_MACROS_EOM')`, a b c d e f g h')\n"
+    assert len(read_mc(more * 200).macros["eom"]) == MAX_NAMES
 
 
 @given(st.text(alphabet="XOD{}S=:,;T@ \n\t`'()#dnlINPUT_MAIL_FILTERdefine/", max_size=300))

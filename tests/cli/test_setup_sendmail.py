@@ -110,6 +110,22 @@ def test_check(run: Run, file: Path) -> None:
     assert "FAIL  milter: Xlazaretto: mail passes unscanned while Lazaretto does not answer (no F=)" in out
 
 
+def test_an_end_that_somebody_took_out(run: Run, file: Path) -> None:
+    """Then we do not know where ours ends: what stands behind it stays."""
+    assert run("--apply", "--file", str(file))[0] == 0
+    mark = "dnl # END lazaretto\n" if file.suffix == ".mc" else "# END lazaretto\n"
+    theirs = "dnl theirs\n" if file.suffix == ".mc" else "# theirs\n"
+    file.write_text(file.read_text().replace(mark, theirs))
+    status, out = run("--apply", "--file", str(file))
+    assert (status, "of somebody else" in out) == (1, True)
+    kept = "\n".join(line for line in file.read_text().splitlines() if "lazaretto'" not in line and not line.startswith("Xlazaretto"))
+    file.write_text(kept + "\n")
+    assert run("--apply", "--file", str(file))[0] == 0
+    assert theirs in file.read_text()
+    assert run("--remove", "--file", str(file))[0] == 0
+    assert file.read_text() == kept + "\n"
+
+
 def test_m4_takes_what_is_written(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "sendmail.mc"
     file.write_text(MC)

@@ -5,7 +5,7 @@
 sendmail.cf is what Sendmail reads: all of it is seen. sendmail.mc is input of m4: seen are INPUT_MAIL_FILTER, MAIL_FILTER and the
 definitions of confINPUT_MAIL_FILTERS and confMILTER_MACROS_*, as they are written there.
 
-Limits:  files that sendmail.mc includes, and conditions in it, are not seen: where it matters, look at sendmail.cf.
+Limits:  MAX_NAMES; files that sendmail.mc includes, and conditions in it, are not seen: where it matters, look at sendmail.cf.
 Errors:  none; what Sendmail would refuse is in `problems`.
 See:     cf/README of Sendmail; Sendmail Installation and Operation Guide s5.12
 """
@@ -19,9 +19,10 @@ from lazaretto import regex
 from lazaretto.cli import milter_address
 from lazaretto.cli.sendmail import MACROS, USUAL
 
+MAX_NAMES = 1000  # of a list in sendmail.mc; one that is made of itself doubles with each line
 _FLAGS = {"T", "R", "4"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_TIME = regex.compile(r"(?i)(\d+)([smhdw]?)[a-z]*")
+_TIME = regex.compile(r"(?i)([0-9]{1,9})(?:([smhdw])[a-z]*|\Z)")
 _MACRO = regex.compile(r"\{[^{}\s]+\}|\S")
 _OPTION = regex.compile(r"O\s+(?P<name>[\w.]+)\s*=\s*(?P<value>.*)")
 _CALL = regex.compile(r"\b(?P<name>INPUT_MAIL_FILTER|MAIL_FILTER|define)\(")
@@ -91,12 +92,12 @@ def read_mc(text: str) -> Filters:
             found.filters[first] = read_filter(f"{first}, {_bare(rest)}")
             order += (first,) * (call == "INPUT_MAIL_FILTER")
         elif first == "confINPUT_MAIL_FILTERS":
-            order = names(_bare(rest).replace("defn(confINPUT_MAIL_FILTERS)", ", ".join(order)))
+            order = names(_bare(rest).replace("defn(confINPUT_MAIL_FILTERS)", ", ".join(order)))[:MAX_NAMES]
         elif first.startswith("confMILTER_MACROS_"):
             stage = first.removeprefix("confMILTER_MACROS_").lower()
             extended = first in rest  # its own name, by defn() or without quotes: what stands before is kept
             added = macros(_bare(rest).replace(f"defn({first})", "").replace(first, ""))
-            found.macros[stage] = (*(found.macros.get(stage, ()) if extended else ()), *added)
+            found.macros[stage] = (*(found.macros.get(stage, ()) if extended else ()), *added)[:MAX_NAMES]
     return found._replace(order=order)
 
 
@@ -118,8 +119,8 @@ def read_filter(text: str) -> Filter:
         elif key.strip()[:1] == "T":
             problems += _read_times(value, timeouts)
         else:
-            problems.append(f"there is no equate {key.strip()[:1]}=: expected S=, F= or T=")
-    problems += [f"there is no flag {flag}: expected T, R or 4" for flag in flags if flag not in _FLAGS]
+            problems.append(f"there is no equate {key.strip()[:1]!r}: expected S=, F= or T=")
+    problems += [f"there is no flag {flag!r}: expected T, R or 4" for flag in flags if flag not in _FLAGS]
     if not socket:
         problems.append("it has no S=")
     return Filter(name.strip(), socket, flags, timeouts, tuple(problems))
@@ -140,7 +141,7 @@ def _seconds(text: str) -> float | None:
     """A time of Sendmail; a number without a unit counts seconds here."""
     total, at = 0.0, 0
     while found := _TIME.match(text, at):
-        total += int(found[1]) * _UNITS[found[2].lower() or "s"]
+        total += int(found[1]) * _UNITS[(found[2] or "s").lower()]
         at = found.end()
     return total if at and at == len(text) else None
 
@@ -158,7 +159,8 @@ def macros(value: str) -> tuple[str, ...]:
 def _logical(text: str) -> Iterator[str]:
     """Lines without comments, and with what follows on lines that begin with a blank."""
     line = ""
-    for physical in text.splitlines():
+    for physical in text.split("\n"):
+        physical = physical.rstrip("\r")
         if physical[:1] in (" ", "\t") and line:
             line += " " + physical.strip()
             continue

@@ -28,7 +28,8 @@ EX_FAILED = 1
 
 BEGIN = "# BEGIN lazaretto: what follows is replaced by `lazaretto setup postfix`"
 END = "# END lazaretto"
-_BLOCK = regex.compile(r"(?ms)^# BEGIN lazaretto\b.*?^# END lazaretto$\n?")
+# From the last beginning before an end: if somebody has taken out an end, what he has written since stays.
+_BLOCK = regex.compile(r"(?ms)^# BEGIN lazaretto\b(?:(?!^# BEGIN lazaretto\b).)*?^# END lazaretto$\n?")
 _RECORD = regex.compile(r"(?m)^# (set|was) (\S+?)=(.*)$")
 _FILES = ("main.cf", "master.cf")
 # Lists to which ours is added; all other parameters have one owner.

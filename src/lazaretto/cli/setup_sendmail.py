@@ -30,7 +30,8 @@ MC, CF = "/etc/mail/sendmail.mc", "/etc/mail/sendmail.cf"
 
 BEGIN = "BEGIN lazaretto: what follows is replaced by `lazaretto setup sendmail`"
 END = "END lazaretto"
-_BLOCK = regex.compile(r"(?ms)^(?:dnl )?# BEGIN lazaretto\b.*?^(?:dnl )?# END lazaretto$\n?")
+# From the last beginning before an end: if somebody has taken out an end, what he has written since stays.
+_BLOCK = regex.compile(r"(?ms)^(?:dnl )?# BEGIN lazaretto\b(?:(?!^(?:dnl )?# BEGIN lazaretto\b).)*?^(?:dnl )?# END lazaretto$\n?")
 _MC_WORDS = ("OSTYPE(", "INPUT_MAIL_FILTER(", "MAILER(", "VERSIONID(", "FEATURE(", "divert(", "define(", "dnl")
 
 
