@@ -12,6 +12,7 @@ from lazaretto.cli import sendmail
 from lazaretto.cli.milter_address import read
 from lazaretto.cli.postfix import CLIENT_S, SCAN_S
 from lazaretto.cli.sendmail_config import read_cf, read_filter, read_mc
+from lazaretto.legacy import sendmail_cf
 from lazaretto.policy.config import parse
 from sendmail_files import HEAD, TAIL
 
@@ -32,6 +33,20 @@ def test_our_own_lines_are_a_configuration() -> None:
         assert settings["milter.listen"] == (wanted.where.ours,)
         one = read_filter(f"{sendmail.NAME}, {wanted.equates}")
         assert (one.where, one.flags, one.problems) == (read(listen or sendmail.LISTEN), "T", ())
+
+
+@pytest.mark.parametrize("listen", ["", "[::1]:9", "unix:/run/l/s"])
+def test_scan_mail_understands_it(listen: str) -> None:
+    """`scan-mail -milter sendmail.cf` has a reader of its own: a strict one, which the doctor's is not."""
+    wanted = sendmail.lines(listen)
+    text = sendmail.cf_text(wanted, ["theirs"]) + "Xtheirs, S=local:/run/theirs, F=R\n"
+    filters, active = sendmail_cf.read(text)
+    found = read_cf(text)
+    assert active == found.order == ("theirs", "lazaretto")
+    for one in filters:
+        ours = found.filters[one.name]
+        assert (one.address, one.flag, one.times_s) == (ours.socket, ours.flags, ours.timeouts)
+    assert sendmail_cf.choose(sendmail.cf_text(wanted)).filter.address == wanted.where.sendmail
 
 
 def test_who_waits_for_whom() -> None:

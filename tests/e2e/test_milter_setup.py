@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,25 +18,40 @@ from pathlib import Path
 import pytest
 
 import peers
+import wrappings
+from eicar import EICAR
 from lazaretto.cli import doctor, sendmail, setup_postfix, setup_sendmail
 from lazaretto.cli.postfix_audit import FAIL, OK, WARN
 from lazaretto.cli.postfix_milter import split_item
-from milter_addresses import Address
-from milter_process import MilterProcess
-from milter_site import CLEAN, INFECTED, STATUS
 from postfix import Postfix
 from sendmail import Sendmail
 from serving import eventually
+from smtp_service import Service
 from smtp_session import SENDER, Session, attempt
 from smtp_sink import Sink
 
+CLEAN = wrappings.attach(b"nothing to see here", "notes.txt") + b"\r\n"
+INFECTED = wrappings.attach(EICAR, "notes.txt") + b"\r\n"
+STATUS = b"X-Lazaretto-Status: "
 SCANNED, OTHER = b"<scanned@example.org>", b"<other@example.org>"
 SCAN_ONLY = r"^scanned@example\.org$"
+_MILTER = "import sys; from lazaretto.cli.milter import run; sys.exit(run(sys.argv[1:]))"
 Doctor = Callable[..., list[dict[str, str]]]
 
 
+class Milter(Service):
+    """The milter as a process of its own; `listen` is where: a port, or the socket that is given."""
+
+    def __init__(self, path: str = "") -> None:
+        super().__init__("127.0.0.1:1", engine="yara")
+        self.listen = f"unix:{path}" if path else self.tcp
+        self.settings = {"milter.listen": [self.listen], "milter.socket_mode": "0666", "process.scanners": 2}
+        self.configure()
+        self.command = [sys.executable, "-c", _MILTER, *self.command[3:]]
+
+
 @contextmanager
-def postfix_site(milter: MilterProcess, sink: Sink, *args: str, chroot: bool = False, **main: str) -> Iterator[Postfix]:
+def postfix_site(milter: Milter, sink: Sink, *args: str, chroot: bool = False, **main: str) -> Iterator[Postfix]:
     """A Postfix that `lazaretto setup postfix milter --apply` has wired; with `chroot`, as Debian runs smtpd and cleanup."""
     postfix = Postfix(next_hop=sink.address, main=main)
     if chroot:
@@ -60,8 +76,7 @@ def sink() -> Iterator[Sink]:
 def examine(capsys: pytest.CaptureFixture[str]) -> Doctor:
     """What the doctor says: all of its checks."""
 
-    def go(milter: MilterProcess, *args: str) -> list[dict[str, str]]:
-        milter.configure(milter__listen=[milter.listen.plain])
+    def go(milter: Milter, *args: str) -> list[dict[str, str]]:
         capsys.readouterr()
         own = ["--config", str(milter.configuration), "--state-dir", str(milter.state), "--engine", "yara", "--json"]
         doctor.run([*own, *args])
@@ -110,7 +125,7 @@ def through(address: str, sink: Sink) -> None:
 
 
 def test_postfix(sink: Sink, examine: Doctor) -> None:
-    with MilterProcess() as milter, postfix_site(milter, sink, "--listen", milter.listen.libmilter) as postfix:
+    with Milter() as milter, postfix_site(milter, sink, "--listen", milter.listen) as postfix:
         through(postfix.smtp, sink)
         postfix.sendmail(CLEAN.replace(b"\r\n", b"\n"), "a@example.org", "b@example.org")
         assert STATUS + b"clean" in arrived(sink)
@@ -122,15 +137,15 @@ def test_postfix(sink: Sink, examine: Doctor) -> None:
         assert found["milter, EICAR"][0] == OK
         assert "replaces the body" in found["milter, EICAR"][1]
         assert found["clean message"][0] == found["EICAR"][0] == OK
-        assert f"{milter.listen.plain} answers: milter protocol 6" in texts(checks, OK)
+        assert f"{milter.listen} answers: milter protocol 6" in texts(checks, OK)
         assert postfix.trouble() == []
 
 
 def test_what_others_say_of_milters_does_not_count(sink: Sink, examine: Doctor) -> None:
     """milter_default_action = accept, as many a guide has it: while ours is gone, mail waits all the same."""
     with (
-        MilterProcess() as milter,
-        postfix_site(milter, sink, "--listen", milter.listen.libmilter, milter_default_action="accept") as postfix,
+        Milter() as milter,
+        postfix_site(milter, sink, "--listen", milter.listen, milter_default_action="accept") as postfix,
     ):
         own = ["--postfix-config", str(postfix.root / "config"), "--postconf", peers.require("postconf")]
         assert texts(examine(milter, *own), FAIL) == []
@@ -139,7 +154,7 @@ def test_what_others_say_of_milters_does_not_count(sink: Sink, examine: Doctor) 
         assert sink.messages == []
         assert any("does not answer as a milter" in text for text in texts(examine(milter, *own), FAIL))
         # Outside the braces it does count: the doctor says so, and is right.
-        value = f"smtpd_milters=inet:{milter.listen.plain}"
+        value = f"smtpd_milters=inet:{milter.listen}"
         postfix.run(peers.require("postconf"), "-e", value, "non_smtpd_milters=$smtpd_milters")
         os.utime(postfix.root / "config" / "main.cf", (0, 0))
         postfix.run(postfix.binary, "reload")
@@ -151,12 +166,12 @@ def test_what_others_say_of_milters_does_not_count(sink: Sink, examine: Doctor) 
 def test_within_chroot(sink: Sink, examine: Doctor) -> None:
     """The socket is below the queue directory, and has one name for everybody."""
     folder = Path("/tmp") / f"lz-queue-{os.getpid()}"
-    listen = Address("", str(folder / "l" / "s"))
+    path = str(folder / "l" / "s")
     (folder / "l").mkdir(parents=True)
     try:
         with (
-            MilterProcess(listen, milter__socket_mode="0666") as milter,
-            postfix_site(milter, sink, "--listen", listen.libmilter, chroot=True, queue_directory=str(folder)) as postfix,
+            Milter(path) as milter,
+            postfix_site(milter, sink, "--listen", milter.listen, chroot=True, queue_directory=str(folder)) as postfix,
         ):
             through(postfix.smtp, sink)
             config = str(postfix.root / "config")
@@ -166,7 +181,7 @@ def test_within_chroot(sink: Sink, examine: Doctor) -> None:
             assert [line.split()[4] for line in master.splitlines() if line.endswith((" smtpd", " cleanup"))] == ["y", "y"]
             checks = examine(milter, "--postfix-config", config, "--postconf", peers.require("postconf"))
             assert texts(checks, FAIL) == []
-            assert f"Postfix may connect to unix:{listen.place} as postfix" in texts(checks, OK)
+            assert f"Postfix may connect to unix:{path} as postfix" in texts(checks, OK)
             outside = ["milter", "--listen", "unix:/run/elsewhere", "--apply", "--postfix-config", config]
             assert setup_postfix.run([*outside, "--postconf", peers.require("postconf")]) == 1
     finally:
@@ -175,8 +190,8 @@ def test_within_chroot(sink: Sink, examine: Doctor) -> None:
 
 def test_only_some_recipients_of_postfix(sink: Sink) -> None:
     with (
-        MilterProcess() as milter,
-        postfix_site(milter, sink, "--listen", milter.listen.libmilter, "--scan-only", SCAN_ONLY) as postfix,
+        Milter() as milter,
+        postfix_site(milter, sink, "--listen", milter.listen, "--scan-only", SCAN_ONLY) as postfix,
     ):
         assert only_some(postfix.smtp, sink) == [True, False, True]
         assert postfix.trouble() == []
@@ -195,18 +210,18 @@ def only_some(address: str, sink: Sink) -> list[bool]:
 
 
 @contextmanager
-def sendmail_site(milter: MilterProcess, sink: Sink, folder: Path, *args: str) -> Iterator[Sendmail]:
+def sendmail_site(milter: Milter, sink: Sink, folder: Path, *args: str) -> Iterator[Sendmail]:
     """A Sendmail whose sendmail.mc has the lines of `lazaretto setup sendmail --apply`."""
     site = Sendmail(next_hop=sink.address)
     (folder / "sendmail.mc").write_text(site.text)
-    assert setup_sendmail.run(["--apply", "--file", str(folder / "sendmail.mc"), "--listen", milter.listen.libmilter, *args]) == 0
+    assert setup_sendmail.run(["--apply", "--file", str(folder / "sendmail.mc"), "--listen", milter.listen, *args]) == 0
     site.text = (folder / "sendmail.mc").read_text()
     with site:
         yield site
 
 
 def test_sendmail(sink: Sink, examine: Doctor, tmp_path: Path) -> None:
-    with MilterProcess() as milter, sendmail_site(milter, sink, tmp_path) as site:
+    with Milter() as milter, sendmail_site(milter, sink, tmp_path) as site:
         through(site.smtp, sink)
         own = ["--postconf", "", "--sendmail-cf", str(site.root / "t.cf")]
         checks = examine(milter, *own, "--send", "--to", "doctor@example.org", "--through", site.smtp)
@@ -220,10 +235,8 @@ def test_sendmail(sink: Sink, examine: Doctor, tmp_path: Path) -> None:
 
 def test_a_sendmail_that_fails_open(sink: Sink, examine: Doctor, tmp_path: Path) -> None:
     """Without F=, mail does pass: what the doctor calls a failure is one."""
-    with MilterProcess() as milter:
-        site = Sendmail(
-            next_hop=sink.address, settings=sendmail.mc_text(sendmail.lines(milter.listen.libmilter)).replace("F=T, ", "").rstrip("\n")
-        )
+    with Milter() as milter:
+        site = Sendmail(next_hop=sink.address, settings=sendmail.mc_text(sendmail.lines(milter.listen)).replace("F=T, ", "").rstrip("\n"))
         with site:
             checks = examine(milter, "--postconf", "", "--sendmail-cf", str(site.root / "t.cf"))
             assert texts(checks, FAIL) == ["Xlazaretto: mail passes unscanned while Lazaretto does not answer (no F=)"]
@@ -233,17 +246,17 @@ def test_a_sendmail_that_fails_open(sink: Sink, examine: Doctor, tmp_path: Path)
 
 
 def test_only_some_recipients_of_sendmail(sink: Sink, tmp_path: Path) -> None:
-    with MilterProcess() as milter, sendmail_site(milter, sink, tmp_path, "--scan-only", SCAN_ONLY) as site:
+    with Milter() as milter, sendmail_site(milter, sink, tmp_path, "--scan-only", SCAN_ONLY) as site:
         assert only_some(site.smtp, sink) == [True, False, True]
 
 
 def test_the_lines_of_sendmail_cf(sink: Sink, tmp_path: Path) -> None:
     """Behind all that m4 has made, they count as well."""
-    with MilterProcess() as milter, Sendmail(next_hop=sink.address) as plain:
+    with Milter() as milter, Sendmail(next_hop=sink.address) as plain:
         site = Sendmail(next_hop=sink.address)
         file = tmp_path / "sendmail.cf"
         shutil.copy(plain.root / "t.cf", file)
-        assert setup_sendmail.run(["--apply", "--file", str(file), "--listen", milter.listen.libmilter]) == 0
+        assert setup_sendmail.run(["--apply", "--file", str(file), "--listen", milter.listen]) == 0
         configure = site.configure
 
         def with_ours() -> None:
