@@ -87,6 +87,11 @@ def test_what_is_no_milter(run: Run, place: Path) -> None:
     assert "No such file" in failed[-1]
 
 
+def test_an_address_that_no_mail_system_can_be_told(run: Run) -> None:
+    checks = run("[milter]\nlisten = ['unix:/with blanks/s']\n")
+    assert texts(checks, FAIL)[-1].startswith("[milter] listen: expected HOST:PORT")
+
+
 def test_without_a_milter_nothing_is_said(run: Run) -> None:
     assert run("") == []
 

@@ -92,7 +92,7 @@ def examine(options: argparse.Namespace) -> Iterator[Check]:
             )
         except (OSError, PostconfError) as error:
             yield Check(FAIL, "postfix", f"its configuration cannot be read: {error}")
-    if state is not None and (listening(state, config.settings) or not doctor_milter.listening(config.settings)):
+    if state is not None and (listening(state, config.settings) or not config.settings["milter.listen"]):
         yield from audit(state, config.settings, config.limits)
     yield from doctor_milter.examine(options, config, state)
     yield from _servers(options, config, state or State({}, ()))

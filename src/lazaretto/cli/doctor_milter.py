@@ -33,13 +33,17 @@ _SECONDS_TO_CONNECT = 10.0
 
 
 def listening(settings: Mapping[str, object]) -> list[Address]:
-    """[milter] listen."""
-    return [milter_address.read(address) for address in cast("Sequence[str]", settings.get("milter.listen", ()))]
+    """[milter] listen; ValueError for an address that no mail system can be told, such as a path with blanks."""
+    return [milter_address.read(address) for address in cast("Sequence[str]", settings["milter.listen"])]
 
 
 def examine(options: argparse.Namespace, config: Config, state: State | None) -> Iterator[Check]:
     """Everything about [milter]; nothing if it listens nowhere."""
-    ours = listening(config.settings)
+    try:
+        ours = listening(config.settings)
+    except ValueError as error:
+        yield Check(FAIL, "milter", f"[milter] listen: {error}")
+        return
     if not ours:
         return
     filters = None
