@@ -12,7 +12,7 @@ from lazaretto.cli import postfix, setup_postfix
 from lazaretto.cli.milter_address import Address
 from lazaretto.cli.postconf import items, read_entry
 from lazaretto.cli.postfix import CLIENT_S, SCAN_S, Places, wiring
-from lazaretto.cli.postfix_milter import CONTENT_S, MACROS, NEEDED, address_of, compact, merged, obstacle, split_item
+from lazaretto.cli.postfix_milter import CONTENT_S, MACROS, NEEDED, address_of, compact, is_ours, merged, obstacle, split_item
 from peers import require
 from postfix_files import MAIN, MASTER, contents, options, postconf
 
@@ -162,6 +162,12 @@ def test_without_white_space(value: str) -> None:
     assert list(map(split_item, items(compact(value)))) == list(map(split_item, items(value)))
 
 
+def test_which_items_are_ours() -> None:
+    assert is_ours(OURS)
+    assert is_ours(compact(OURS).replace("300s", "5m"))
+    assert not any(map(is_ours, ("inet:127.0.0.1:12200", "{ inet:h:1, default_action=tempfail }", OURS.replace("protocol", "other"))))
+
+
 def test_obstacles() -> None:
     smtpd, cleanup = read_entry("smtp inet n - n - - smtpd"), read_entry("cleanup unix n - - - 0 cleanup")
     assert smtpd is not None
@@ -205,12 +211,23 @@ def test_one_that_came_later_stays(run: Run, etc: Path) -> None:
     assert run("milter", "--apply")[0] == 0
     postconf(etc).run("-e", f"smtpd_milters=inet:h:1, {OURS}, inet:h:2", "milter_rcpt_macros=i {rcpt_addr} {theirs}")
     assert run("milter", "--listen", "127.0.0.1:9", "--apply")[0] == 0
-    assert chosen(etc, "smtpd_milters") == f"inet:h:1, inet:h:2, {OURS.replace(':12200', ':9')}"
+    assert chosen(etc, "smtpd_milters") == f"inet:h:1, {OURS.replace(':12200', ':9')}, inet:h:2"
     postconf(etc).run("-e", f"smtpd_milters={chosen(etc, 'smtpd_milters')}, inet:h:3")
     assert run("--remove")[0] == 0
     assert chosen(etc, "smtpd_milters") == "inet:h:1, inet:h:2, inet:h:3"
     assert chosen(etc, "non_smtpd_milters") == ""
     assert "{theirs}" in chosen(etc, "milter_rcpt_macros")
+
+
+def test_an_order_that_somebody_has_set(run: Run, etc: Path) -> None:
+    add(etc, "smtpd_milters = inet:h:1")
+    assert run("milter", "--apply")[0] == 0
+    postconf(etc).run("-e", f"smtpd_milters={OURS}, inet:h:1")
+    for port in ("12200", "9", "9"):
+        assert run("milter", "--listen", f"127.0.0.1:{port}", "--apply")[0] == 0
+        assert chosen(etc, "smtpd_milters") == f"{OURS.replace('12200', port)}, inet:h:1"
+    assert run("--remove")[0] == 0
+    assert chosen(etc, "smtpd_milters") == "inet:h:1"
 
 
 def test_submission_only(run: Run, etc: Path) -> None:

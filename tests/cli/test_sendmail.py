@@ -66,7 +66,7 @@ def test_only_what_is_missing_is_added() -> None:
     there = {**sendmail.MACROS, "connect": ("{client_addr}", "v", "{daemon_name}")}
     assert sendmail.missing(wanted, sendmail.MACROS) == {"connect": ["{client_addr}", "v"]}
     assert sendmail.missing(wanted, there) == {}
-    assert "confMILTER" not in sendmail.mc_text(wanted, there)
+    assert "confMILTER" not in sendmail.mc_text(wanted, there=there)
     assert "O InputMailFilters=a, b, lazaretto\n" in sendmail.cf_text(wanted, ["a", "b"], there)
 
 
@@ -77,7 +77,7 @@ def test_m4_makes_of_it_what_we_say(tmp_path: Path, tail: str) -> None:
     others += "define(`confMILTER_MACROS_CONNECT', `j, {if_name}')dnl\n"
     before = HEAD + others + (tail or "MAILER(`smtp')dnl\n")
     wanted = sendmail.lines("unix:/run/lazaretto/milter.sock", SCAN_ONLY)
-    made = sendmail_files.cf_of(before + sendmail.mc_text(wanted, read_mc(before).macros), tmp_path)
+    made = sendmail_files.cf_of(before + sendmail.mc_text(wanted, read_mc(before).order, read_mc(before).macros), tmp_path)
     found = read_cf(made)
     assert found.order == ("theirs", "lazaretto")
     assert found.filters["lazaretto"] == read_filter(f"lazaretto, {wanted.equates}")

@@ -126,6 +126,20 @@ def test_an_end_that_somebody_took_out(run: Run, file: Path) -> None:
     assert file.read_text() == kept + "\n"
 
 
+def test_an_order_that_somebody_has_set(run: Run, file: Path, tmp_path: Path) -> None:
+    """It is kept, wherever it stands, and Lazaretto is asked once."""
+    own = "define(`confINPUT_MAIL_FILTERS', `lazaretto, theirs')dnl\n" if file.suffix == ".mc" else "O InputMailFilters=lazaretto, theirs\n"
+    assert run("--apply", "--file", str(file))[0] == 0
+    file.write_text(file.read_text() + own)
+    for _ in range(2):
+        assert filters(file)[0] == ("lazaretto", "theirs")
+        assert run("--apply", "--file", str(file))[0] == 0
+    assert "/run/theirs" in file.read_text()
+    if file.suffix == ".mc":
+        made = read_cf(sendmail_files.cf_of(file.read_text(), tmp_path))
+        assert (made.order, "lazaretto" in made.filters) == (("lazaretto", "theirs"), True)
+
+
 def test_m4_takes_what_is_written(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "sendmail.mc"
     file.write_text(MC)

@@ -23,6 +23,14 @@ CONTENT_S = 300  # longer than SCAN_S, shorter than CLIENT_S
 ACTION = "tempfail"
 PROTOCOL = 6
 
+OPTIONS = {
+    "default_action": ACTION,
+    "protocol": PROTOCOL,
+    "connect_timeout": f"{CONNECT_S}s",
+    "command_timeout": f"{COMMAND_S}s",
+    "content_timeout": f"{CONTENT_S}s",
+}
+
 SCAN_ONLY = "{FP_SCANONLY}"
 LISTS = ("smtpd_milters", "non_smtpd_milters")
 DEFAULTS = "milter_macro_defaults"
@@ -79,14 +87,7 @@ def milter(name: str, places: Places) -> Wiring:
 
 def item_text(where: milter_address.Address, queue: str) -> str:
     """Our item of smtpd_milters."""
-    options = {
-        "default_action": ACTION,
-        "protocol": PROTOCOL,
-        "connect_timeout": f"{CONNECT_S}s",
-        "command_timeout": f"{COMMAND_S}s",
-        "content_timeout": f"{CONTENT_S}s",
-    }
-    return f"{{ {where.postfix(queue)}, {', '.join(f'{name}={value}' for name, value in options.items())} }}"
+    return f"{{ {where.postfix(queue)}, {', '.join(f'{name}={value}' for name, value in OPTIONS.items())} }}"
 
 
 def _told(mail: Setting) -> Setting:
@@ -135,6 +136,11 @@ def merged(there: str, ours: str, name: str) -> str:
     elif any(_same(split_item(item)[0], own) for item in items(there)):
         return there
     return ", ".join([*items(there), ours])
+
+
+def is_ours(item: str) -> bool:
+    """Has it exactly what ours has in its braces, with whatever values?"""
+    return item.startswith("{") and split_item(item)[1].keys() == OPTIONS.keys()
 
 
 def compact(value: str) -> str:

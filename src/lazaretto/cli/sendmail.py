@@ -91,9 +91,13 @@ def missing(wanted: Lines, there: Mapping[str, Sequence[str]]) -> dict[str, list
     return {stage: names for stage, names in lacking.items() if names}
 
 
-def mc_text(wanted: Lines, there: Mapping[str, Sequence[str]] = MACROS) -> str:
-    """The lines of sendmail.mc.  They belong behind all that others define; a section such as LOCAL_CONFIG does not matter to them."""
-    made = [*_dnl(_FILTER_WHY), f"INPUT_MAIL_FILTER(`{NAME}', `{wanted.equates}')dnl"]
+def mc_text(wanted: Lines, others: Sequence[str] = (), there: Mapping[str, Sequence[str]] = MACROS) -> str:
+    """The lines of sendmail.mc, in addition to a list of filters and macros that are there.
+
+    They belong behind all that others define; a section such as LOCAL_CONFIG does not matter to them.
+    """
+    word = "MAIL_FILTER" if NAME in others else "INPUT_MAIL_FILTER"  # which adds to the list, even if it is there
+    made = [*_dnl(_FILTER_WHY), f"{word}(`{NAME}', `{wanted.equates}')dnl"]
     for stage, names in missing(wanted, there).items():
         name = f"confMILTER_MACROS_{stage.upper()}"
         made += [*_dnl(_WHY[stage]), f"define(`{name}', defn(`{name}')`, {', '.join(names)}')dnl"]
@@ -103,10 +107,10 @@ def mc_text(wanted: Lines, there: Mapping[str, Sequence[str]] = MACROS) -> str:
 
 
 def cf_text(wanted: Lines, others: Sequence[str] = (), there: Mapping[str, Sequence[str]] = MACROS) -> str:
-    """The lines of sendmail.cf, in addition to filters `others` and their macros."""
+    """The lines of sendmail.cf, in addition to a list of filters and macros that are there."""
     made = [*comment(_FILTER_WHY), f"X{NAME}, {wanted.equates}"]
     made += [*comment("All filters, in the order in which they are asked: those that are there, Lazaretto, and then one that signs.")]
-    made += [f"O InputMailFilters={', '.join([*others, NAME])}"]
+    made += [f"O InputMailFilters={', '.join([*others, *[NAME] * (NAME not in others)])}"]
     for stage, names in missing(wanted, there).items():
         made += [*comment(_WHY[stage]), f"O Milter.macros.{stage}={', '.join([*there.get(stage, MACROS[stage]), *names])}"]
     if wanted.scan_only:

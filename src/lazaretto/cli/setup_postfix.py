@@ -189,11 +189,19 @@ class _Record:
         self.set = {name: value for word, name, value in found if word == "set"}
         self.was = {name: value for word, name, value in found if word == "was"}
 
+    def ours(self, name: str) -> set[str]:
+        """The items that we have added to a list of Milters or macros."""
+        parameter = name.rpartition("/")[2]
+        if parameter not in _MILTERS:
+            return set()
+        was = self.was.get(name, "")
+        added = {*items(self.set.get(name, ""))} - {*items(was)} - {*items(postfix_milter.compact(was))}
+        # In master.cf, what main.cf has for others is among them.
+        return {*filter(postfix_milter.is_ours, added)} if parameter in postfix_milter.LISTS else added
+
     def without_ours(self, name: str, there: str) -> str:
         """A list as it is without what we have added to it; anything else as it is."""
-        if name.rpartition("/")[2] not in _SHARED or name not in self.set:
-            return there
-        ours = {*items(self.set[name])} - {*items(self.was.get(name, ""))}
+        ours = self.ours(name)
         left = [item for item in items(there) if item not in ours]
         return there if len(left) == len(items(there)) else ", ".join(left)
 
@@ -230,14 +238,17 @@ def _front(made: Wiring, entries: dict[str, Entry]) -> tuple[str, ...]:
 
 def _value(setting: Setting, full: str, there: str | None, inherited: str, recorded: _Record) -> str:
     """What `full` becomes where `there` stands now, None for nothing."""
+    now, ours = there, recorded.ours(full)
     if there is not None and there == recorded.set.get(full):
         there = recorded.was.get(full)
     elif there:
         there = recorded.without_ours(full, there)
         recorded.was.pop(full, None)
     if setting.name in _SHARED:
-        if there is not None:
+        if there is not None and (there or not ours):
             recorded.was[full] = there
+        if setting.name in postfix_milter.LISTS and now and ours & {*items(now)}:  # in the place that somebody may have given it
+            return ", ".join(dict.fromkeys(setting.value if item in ours else item for item in items(now)))
         base = recorded.without_ours(setting.name, inherited) if there is None else there
         if setting.name in _MILTERS:
             return postfix_milter.merged(base, setting.value, setting.name)
@@ -256,7 +267,7 @@ def _take_back(copy: _Copy, recorded: _Record, wanted: dict[str, str], chosen: d
             continue
         left = recorded.was.get(name)
         if there != value:
-            left = recorded.without_ours(name, there)
+            left = recorded.without_ours(name, there) or None
             if left == there:
                 continue
         if left is not None:

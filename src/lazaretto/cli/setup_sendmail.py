@@ -100,7 +100,7 @@ def prepare(path: str, before: str, wanted: sendmail.Lines | None) -> str:
 def _lines(filters: Filters, wanted: sendmail.Lines, *, mc: bool) -> str:
     """Ours, in addition to what is there."""
     if mc:
-        return sendmail.mc_text(wanted, filters.macros)
+        return sendmail.mc_text(wanted, filters.order, filters.macros)
     return sendmail.cf_text(wanted, filters.order, {**dict.fromkeys(sendmail.MACROS, ()), **filters.macros})
 
 
