@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lazaretto.cli.milter_address import Address, read
+from lazaretto.frontends.listeners import native
 
 V4 = Address("127.0.0.1", "12200")
 V6 = Address("::1", "12200")
@@ -25,9 +26,9 @@ UNIX = Address(path="/run/l/s")
         ("inet6:12200@::1", V6),
         ("inet6:12200@[::1]", V6),
         ("inet:[::1]:12200", V6),
-        ("inet:12200", Address("0.0.0.0", "12200")),
-        ("inet:12200@", Address("0.0.0.0", "12200")),
-        ("inet6:12200", Address("::", "12200")),
+        ("inet:12200", V4),
+        ("inet:12200@", V4),
+        ("inet6:12200", V6),
         ("inet:milter-x@mail.example", Address("mail.example", "milter-x")),
         ("unix:/run/l/s", UNIX),
         ("local:/run/l/s", UNIX),
@@ -68,3 +69,10 @@ def test_within_the_queue_directory() -> None:
     assert UNIX.seen_from("/q", chroot=False) == UNIX
     assert UNIX.seen_from("/q/", chroot=True) == Address(path="/q/run/l/s")
     assert V4.seen_from("/q", chroot=True) == V4
+
+
+@pytest.mark.parametrize(
+    "text", ["inet:12200", "inet6:12200", "inet:12200@127.0.0.1", "inet6:12200@[::1]", "local:/run/l/s", "127.0.0.1:12200"]
+)
+def test_the_milter_listens_there(text: str) -> None:
+    assert native(text) == read(text).ours

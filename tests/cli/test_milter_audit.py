@@ -132,10 +132,10 @@ def test_for_some_services_only() -> None:
 
 
 def test_who_listens_everywhere() -> None:
-    assert leads(read("127.0.0.1:1"), [read("inet:1")])
-    assert leads(read("[::1]:1"), [read("inet6:1")])
-    assert not leads(read("127.0.0.1:2"), [read("inet:1")])
-    assert not leads(read("unix:/s"), [read("inet:1")])
+    assert leads(read("127.0.0.1:1"), [read("0.0.0.0:1")])
+    assert leads(read("[::1]:1"), [read("[::]:1")])
+    assert not leads(read("127.0.0.1:2"), [read("0.0.0.0:1")])
+    assert not leads(read("unix:/s"), [read("0.0.0.0:1")])
     assert leads(read("local:/s"), [read("unix:/s")])
 
 

@@ -61,7 +61,7 @@ def read(text: str) -> Address:
     if colon and kind in ("inet", "inet6") and rest:
         if "@" in rest or ":" not in rest:
             port, _, host = rest.partition("@")
-            return _at(text, host or ("::" if kind == "inet6" else "0.0.0.0"), port)  # noqa: S104 - what no host means
+            return _at(text, host or ("::1" if kind == "inet6" else "127.0.0.1"), port)  # where Lazaretto listens then
         text = rest
     if text.startswith("/"):
         return _path(text, text)
