@@ -87,6 +87,14 @@ def test_what_is_no_milter(run: Run, place: Path) -> None:
     assert "No such file" in failed[-1]
 
 
+def test_one_that_everybody_can_reach(run: Run) -> None:
+    with MilterFilterDouble() as milter:
+        everywhere = milter.address.replace("127.0.0.1", "0.0.0.0")
+        checks = run(f"[milter]\nlisten = ['{everywhere}']\n")
+    assert f"{everywhere} can be reached from other machines, and the protocol asks nobody who he is" in texts(checks, WARN)
+    assert f"{everywhere} answers: milter protocol 6" in texts(checks, OK)
+
+
 def test_an_address_that_no_mail_system_can_be_told(run: Run) -> None:
     checks = run("[milter]\nlisten = ['unix:/with blanks/s']\n")
     assert texts(checks, FAIL)[-1].startswith("[milter] listen: expected HOST:PORT")

@@ -71,6 +71,9 @@ def examine(options: argparse.Namespace, config: Config, state: State | None) ->
         if one.where is not None and one.where.path:
             yield from unsafe(one.where.path, filters)
     for address in ours:
+        if not (address.path or address.host.startswith("127.") or address.host == "::1"):
+            text = f"{address.ours} can be reached from other machines, and the protocol asks nobody who he is"
+            yield Check(WARN, "milter", text, "listen at 127.0.0.1 or a UNIX socket, or let a packet filter see who comes")
         yield from _reach(address, users)
         yield from _ask(address, options.timeout_s)
         if options.send:
