@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lazaretto.cli.postconf import Entry, Postconf, PostconfError, parameters, read_entry, seconds, words
+from lazaretto.cli.postconf import Entry, Postconf, PostconfError, items, parameters, read_entry, seconds, words
 from peers import require
 
 
@@ -17,6 +17,8 @@ from peers import require
         ("smtp inet n - y - - smtpd", "smtp/inet", {}),
         ("smtp inet n - y - - smtpd -o a=b -o c=", "smtp/inet", {"a": "b", "c": ""}),
         ("[::1]:25 inet n - n - - smtpd -o { a = b c, d } -v -o e=f=g", "[::1]:25/inet", {"a": "b c, d", "e": "f=g"}),
+        ("s inet n - y - - smtpd -o { a = { b, c=d } } -o { e = {f} g } -o h=i", "s/inet", {"a": "{ b, c=d }", "e": "{f} g", "h": "i"}),
+        ("s inet n - y - - smtpd -o {} -o { a } -o { b = c", "s/inet", {"b": "c"}),
         ("x unix - n n - 10 spawn user=me argv=/bin/x -q 1:2", "x/unix", {}),
     ],
 )
@@ -36,6 +38,16 @@ def test_columns() -> None:
     assert entry == Entry("a", "unix", "y", "5", "pipe", {}, "flags=R user=u argv=x")
 
 
+@pytest.mark.parametrize(
+    ("column", "level", "chrooted"),
+    [("y", "3.6", True), ("n", "0", False), ("-", "0", True), ("-", "", True), ("-", "1", False), ("-", "3.6", False)],
+)
+def test_chroot(column: str, level: str, *, chrooted: bool) -> None:
+    entry = read_entry(f"a unix - - {column} - - smtpd")
+    assert entry is not None
+    assert entry.chrooted(level) is chrooted
+
+
 def test_parameters() -> None:
     assert parameters("a = b = c\nd =\n    folded\n\nnone\n") == {"a": "b = c", "d": ""}
 
@@ -50,6 +62,21 @@ def test_seconds(value: str, expected: float) -> None:
 
 def test_words() -> None:
     assert words("a, b,c  d") == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", []),
+        ("a, b c", ["a", "b", "c"]),
+        ("{ a, b=c }, d,{e}", ["{ a, b=c }", "d", "{e}"]),
+        ("x { a, { b } }y", ["x", "{ a, { b } }", "y"]),
+        ("{ a", ["{ a}"]),
+        (" ,\u00a0\r ", []),
+    ],
+)
+def test_lists_with_braces(value: str, expected: list[str]) -> None:
+    assert items(value) == expected
 
 
 def test_the_real_program(tmp_path: Path) -> None:

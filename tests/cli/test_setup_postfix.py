@@ -14,21 +14,10 @@ from pathlib import Path
 import pytest
 
 from lazaretto.cli import setup_postfix
-from lazaretto.cli.postconf import Postconf
 from lazaretto.cli.postfix import WIRINGS
 from peers import missing, require
+from postfix_files import MAIN, MASTER, contents, options, postconf
 
-MAIN = "compatibility_level = 3.6\n# A remark.\nmyhostname = mail.example\n"
-MASTER = """\
-# service type  private unpriv  chroot  wakeup  maxproc command + args
-smtp inet n - y - - smtpd
-submission inet n - y - - smtpd
-    -o smtpd_sasl_auth_enable=yes
-pickup unix n - y 60 1 pickup
-cleanup unix n - y - 0 cleanup
-# A remark.
-relay unix - - y - - smtp
-"""
 Run = Callable[..., tuple[int, str]]
 
 
@@ -52,20 +41,6 @@ def run(etc: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return status, out + err
 
     return go
-
-
-def contents(etc: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in etc.iterdir()}
-
-
-def postconf(etc: Path) -> Postconf:
-    for path in etc.glob("*.cf"):
-        os.utime(path, (0, 0))  # Postfix waits for young files to settle
-    return Postconf(require("postconf"), str(etc))
-
-
-def options(etc: Path, key: str) -> dict[str, str]:
-    return next(entry.options for entry in postconf(etc).entries() if entry.key == key)
 
 
 @pytest.mark.parametrize("name", WIRINGS)

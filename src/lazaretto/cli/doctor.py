@@ -4,7 +4,7 @@ Looks at engines and directories, at what postconf(1) tells, and at whoever answ
 clean message and the EICAR test file to the mail system and says what came back. Nothing is changed.
 
 Exit status: 0 all is well, 1 something should be looked at, 2 something does not work.
-See:  postfix_audit.py; docs/postfix.md
+See:  postfix_audit.py, doctor_milter.py; docs/postfix.md, docs/sendmail.md
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from lazaretto import regex
-from lazaretto.cli import setup
+from lazaretto.cli import doctor_milter, setup
 from lazaretto.cli.postconf import Postconf, PostconfError
 from lazaretto.cli.postfix_audit import FAIL, OK, WARN, Check, State, audit, listening, next_hops, normal, paths
 from lazaretto.errors import ConfigError, RemoteProtocolError
@@ -45,11 +45,17 @@ def run(args: list[str]) -> int:
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
         prog="lazaretto doctor",
-        description="Check engines, directories, the wiring into Postfix, and the way of a message.",
+        description="Check engines, directories, the wiring into Postfix or Sendmail, and the way of a message.",
     )
     setup.add_options(parser)
     parser.add_argument("--postfix-config", metavar="DIR", default="", help="Postfix' configuration directory (default: its own)")
     parser.add_argument("--postconf", metavar="PATH", default="postconf", help='postconf(1); "" if there is no Postfix')
+    parser.add_argument(
+        "--sendmail-cf",
+        metavar="PATH",
+        default=doctor_milter.SENDMAIL_CF,
+        help=f'Sendmail\'s, "" for none (default: {doctor_milter.SENDMAIL_CF})',
+    )
     parser.add_argument("--through", metavar="ADDRESS", default="127.0.0.1:25", help="the SMTP server in front (default: 127.0.0.1:25)")
     parser.add_argument("--send", action="store_true", help="send a clean message and the EICAR test file through it")
     parser.add_argument("--to", metavar="RECIPIENT", default="", help="who gets them")
@@ -86,8 +92,9 @@ def examine(options: argparse.Namespace) -> Iterator[Check]:
             )
         except (OSError, PostconfError) as error:
             yield Check(FAIL, "postfix", f"its configuration cannot be read: {error}")
-    if state is not None:
+    if state is not None and (listening(state, config.settings) or not config.settings["milter.listen"]):
         yield from audit(state, config.settings, config.limits)
+    yield from doctor_milter.examine(options, config, state)
     yield from _servers(options, config, state or State({}, ()))
     if options.send:
         yield from _mail(options)
@@ -253,8 +260,8 @@ def _announced(servers: Mapping[str, Mapping[bytes, bytes]], *, before: bool, sm
 def _mail(options: argparse.Namespace) -> Iterator[Check]:
     from lazaretto.cli.dialogue import Dialogue
 
-    token = f"{int(time.time()):x}-{os.getpid():x}"
-    for about, content in messages(options.sender, options.to, token).items():
+    sent = token()
+    for about, content in messages(options.sender, options.to, sent).items():
         try:
             with Dialogue(options.through, max(options.timeout_s, 120.0)) as peer:
                 hello = bool(peer.hello())
@@ -265,7 +272,12 @@ def _mail(options: argparse.Namespace) -> Iterator[Check]:
         if answer is None:
             yield Check(FAIL, about, f"{options.through} does not greet us")
             continue
-        yield judge(about, answer.step, answer.reply.code, f"{answer.step}: {answer.reply}", token)
+        yield judge(about, answer.step, answer.reply.code, f"{answer.step}: {answer.reply}", sent)
+
+
+def token() -> str:
+    """A word that marks test messages of now."""
+    return f"{int(time.time()):x}-{os.getpid():x}"
 
 
 def judge(about: str, step: str, code: int, text: str, token: str) -> Check:

@@ -37,7 +37,7 @@ COMMANDS: dict[str, Command] = {
     "proxy": Command("lazaretto.cli.proxy", "stand in the SMTP path between two mail systems, without any configuration"),
     "milter": Command("lazaretto.cli.milter", "scan for Sendmail or Postfix through the milter protocol, without any configuration"),
     "setup": Command("lazaretto.cli.setup_command", "wire Lazaretto into a mail system: print its lines, or write them"),
-    "doctor": Command("lazaretto.cli.doctor", "check engines, directories, the wiring into Postfix, and the way of a message"),
+    "doctor": Command("lazaretto.cli.doctor", "check engines, directories, the wiring into Postfix or Sendmail, and the way of a message"),
     "migrate": Command("lazaretto.cli.migrate", "write the configuration that an f-prot.conf stands for"),
     "engines": Command("lazaretto.cli.engines", "show which engines are configured, reachable, and how old their signatures are"),
 }

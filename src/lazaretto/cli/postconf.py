@@ -7,13 +7,15 @@ See:     postconf(1), master(5)
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from lazaretto import regex
 from lazaretto.errors import LazarettoError
 
 TIMEOUT_S = 30.0
-_OPTION = regex.compile(r"-o\s+(?:\{\s*(?P<braced>[^={}\s]+)\s*=\s*(?P<text>.*?)\s*\}(?=\s|\Z)|(?P<plain>[^={}\s]+)=(?P<value>\S*))")
+_OPTION = regex.compile(r"-o\s+(?:(?P<braced>\{)|(?P<plain>[^={}\s]+)=(?P<value>\S*))")
+_ITEM = regex.compile(r"\{|[^\s,]+")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -35,6 +37,10 @@ class Entry(NamedTuple):
     @property
     def key(self) -> str:
         return f"{self.name}/{self.kind}"
+
+    def chrooted(self, level: str) -> bool:
+        """Does it run within chroot, with that compatibility_level?  What "-" means has changed with Postfix 3.0."""
+        return self.chroot == "y" or (self.chroot == "-" and not level.partition(".")[0].strip("0"))
 
 
 class Postconf:
@@ -89,8 +95,32 @@ def read_entry(line: str) -> Entry | None:
         return None
     name, kind, _, _, chroot, _, processes, command = words[:8]
     arguments = words[8] if len(words) > 8 else ""
-    options = {(found["braced"] or found["plain"]): found["text"] or found["value"] or "" for found in _OPTION.finditer(arguments)}
-    return Entry(name, kind, chroot, processes, command, options, arguments)
+    return Entry(name, kind, chroot, processes, command, dict(_options(arguments)), arguments)
+
+
+def _options(arguments: str) -> Iterator[tuple[str, str]]:
+    """What -o sets, also as `-o { name = value }`, where the value may have braces of its own."""
+    at = 0
+    while found := _OPTION.search(arguments, at):
+        at = found.end()
+        if not found["braced"]:
+            yield found["plain"], found["value"]
+            continue
+        inside = enclosed(arguments[at - 1 :])
+        at += len(inside) + 1
+        name, equals, value = inside.partition("=")
+        if equals:
+            yield name.strip(), value.strip()
+
+
+def enclosed(text: str) -> str:
+    """What stands between the brace that `text` begins with and its partner; all of the rest where there is none."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character == "{") - (character == "}")
+        if not depth:
+            return text[1:at]
+    return text[1:]
 
 
 def seconds(value: str) -> float:
@@ -102,3 +132,18 @@ def seconds(value: str) -> float:
 def words(value: str) -> list[str]:
     """A list of Postfix: separated by commas or white space."""
     return value.replace(",", " ").split()
+
+
+def items(value: str) -> list[str]:
+    """A list whose items may stand in braces, with words of their own: {inet:host:port, default_action=tempfail}."""
+    found: list[str] = []
+    at = 0
+    while item := _ITEM.search(value, at):
+        at = item.end()
+        if item[0] == "{":
+            inside = enclosed(value[item.start() :])
+            at = item.end() + len(inside) + 1
+            found.append("{" + inside + "}")
+        else:
+            found.append(item[0])
+    return found

@@ -6,6 +6,7 @@
     spawn             the same, and Postfix starts a process for each connection
     lmtp              mail on its way to the mailbox server, by LMTP
     submission        before-queue, only for the users of this site
+    milter            smtpd(8) and cleanup(8) ask as they ask other Milters: postfix_milter.py
 
 Nothing here looks at a running Postfix: setup_postfix.py does, and doctor.py.
 
@@ -83,6 +84,9 @@ class Places(NamedTuple):
     command: str = "/usr/local/bin/lazaretto"
     user: str = "lazaretto"
     processes: int = 10  # messages under way to us at a time, after the queue
+    services: tuple[str, ...] = ()  # of master.cf, that are to be wired; (): the wiring's own
+    scan_only: str = ""  # {FP_SCANONLY}: expressions of the recipients whose mail is scanned; "": all
+    queue: str = QUEUE
 
 
 _USUAL = Places()
@@ -92,6 +96,10 @@ def wiring(name: str, places: Places = _USUAL) -> Wiring:
     """The wiring `name`; ValueError where the addresses do not fit."""
     kind = WIRINGS[name]
     places = places._replace(listen=places.listen or kind.listen, next_hop=places.next_hop or kind.next_hop)
+    if name == "milter":
+        return kind.make(name, places)  # it has more spellings of addresses, and no next hop
+    if places.scan_only:
+        raise ValueError(f"{name} has no --scan-only: that is a macro, which only milters are told")
     if (name == "after-queue-unix") != places.listen.startswith("unix:") and name in ("after-queue", "after-queue-unix", "spawn"):
         raise ValueError(f"{name} needs an address of the form {'unix:PATH' if name == 'after-queue-unix' else 'HOST:PORT'} to listen at")
     if places.listen.startswith("unix:") and not places.listen.startswith("unix:/"):
@@ -105,10 +113,10 @@ def _before_queue(name: str, places: Places) -> Wiring:
     front = ("smtp/inet",) if name == "before-queue" else ("submission/inet", "submissions/inet", "smtps/inet")
     remarks = ["Mail from the sendmail command does not pass smtpd: it is not filtered."]
     where = places.listen
-    if where.startswith(f"unix:{QUEUE}/"):
-        where = f"unix:{where.removeprefix(f'unix:{QUEUE}/')}"  # so it is found from within chroot, and from without
+    if where.startswith(f"unix:{places.queue}/"):
+        where = f"unix:{where.removeprefix(f'unix:{places.queue}/')}"  # so it is found from within chroot, and from without
     elif where.startswith("unix:"):
-        remarks.append(f"An smtpd with chroot=y sees no sockets but those below {QUEUE}: let [smtp] listen be there.")
+        remarks.append(f"An smtpd with chroot=y sees no sockets but those below {places.queue}: let [smtp] listen be there.")
     return Wiring(
         name,
         front=front,
@@ -188,6 +196,12 @@ def _lmtp(name: str, places: Places) -> Wiring:
             "The next hop is the LMTP server that mailbox_transport or virtual_transport named until now.",
         ),
     )
+
+
+def _milter(name: str, places: Places) -> Wiring:
+    from lazaretto.cli.postfix_milter import milter
+
+    return milter(name, places)
 
 
 def _carrier(client: str, places: Places) -> Service:
@@ -293,6 +307,7 @@ WIRINGS: dict[str, Kind] = {
     "spawn": Kind(_after_queue, "the same over TCP, with a process that Postfix starts for each connection"),
     "lmtp": Kind(_lmtp, "mail on its way to the mailbox server", next_hop="unix:/run/dovecot/lmtp"),
     "submission": Kind(_before_queue, "before-queue, only for the users of this site"),
+    "milter": Kind(_milter, "Postfix asks step by step, as it asks other Milters, also about mail from programs", "127.0.0.1:12200"),
 }
 
 
@@ -301,7 +316,7 @@ WIRINGS: dict[str, Kind] = {
 
 def main_text(made: Wiring) -> str:
     """The lines of main.cf."""
-    return "\n".join(line for setting in made.main for line in (*_comment(setting.why), f"{setting.name} = {setting.value}")) + "\n" * bool(
+    return "\n".join(line for setting in made.main for line in (*comment(setting.why), f"{setting.name} = {setting.value}")) + "\n" * bool(
         made.main
     )
 
@@ -316,7 +331,7 @@ def services_text(made: Wiring) -> str:
     lines: list[str] = []
     for service in made.services:
         columns = (service.name, service.kind, "-" if service.kind == "unix" else "n", service.unprivileged, "n", "-", service.processes)
-        lines += [*_comment(service.why), f"{' '.join(columns)} {service.command}", *_options(service.settings)]
+        lines += [*comment(service.why), f"{' '.join(columns)} {service.command}", *_options(service.settings)]
         lines += [f"    {service.arguments}"] * bool(service.arguments)
     return "".join(f"{line}\n" for line in lines)
 
@@ -330,7 +345,7 @@ def ours_text(made: Wiring) -> str:
         if head != section:
             section = head
             lines.append(f"[{section}]")
-        lines += [*_comment(setting.why), f"{key} = {setting.value}"]
+        lines += [*comment(setting.why), f"{key} = {setting.value}"]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -344,7 +359,8 @@ def text(made: Wiring, directory: str = "/etc/postfix", configuration: str = "/e
         pieces.append(
             f"# {directory}/master.cf, below the entry {entries}{' (each that is there)' * (len(made.front) > 1)}\n\n{front_text(made)}"
         )
-    pieces.append(f"# {directory}/master.cf, new\n\n{services_text(made)}")
+    if made.services:
+        pieces.append(f"# {directory}/master.cf, new\n\n{services_text(made)}")
     if made.ours:
         pieces.append(f"# {configuration}\n\n{ours_text(made)}")
     return "\n".join(pieces)
@@ -352,11 +368,11 @@ def text(made: Wiring, directory: str = "/etc/postfix", configuration: str = "/e
 
 def _options(settings: Iterable[Setting]) -> Iterable[str]:
     for setting in settings:
-        yield from (f"    {line}" for line in _comment(setting.why))
+        yield from (f"    {line}" for line in comment(setting.why))
         yield f"    -o {setting}"
 
 
-def _comment(why: str) -> list[str]:
+def comment(why: str) -> list[str]:
     import textwrap
 
     return textwrap.wrap(why, _WIDTH, initial_indent="# ", subsequent_indent="# ") if why else []

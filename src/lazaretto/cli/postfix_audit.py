@@ -73,7 +73,8 @@ def audit(state: State, settings: Mapping[str, object], limits: Limits = DEFAULT
         yield from _path(state, path, settings, limits)
     whens = {path.when for path in wired}
     yield from _next_hop(state, settings, whens)
-    yield from _sizes(state, settings, limits, whens)
+    yield from sizes(state, limits)
+    yield from _recipients(state, settings, whens)
 
 
 def listening(state: State, settings: Mapping[str, object]) -> list[str]:
@@ -273,7 +274,8 @@ def _is_loopback(network: str) -> bool:
 # -- sizes
 
 
-def _sizes(state: State, settings: Mapping[str, object], limits: Limits, whens: set[str]) -> Iterator[Check]:
+def sizes(state: State, limits: Limits) -> Iterator[Check]:
+    """Does Postfix take messages that Lazaretto does not?"""
     size = state.value("message_size_limit")
     theirs = int(size) if size.isdecimal() else 0
     text = f"Postfix takes messages of {theirs or 'any number of'} bytes, Lazaretto of {limits.max_message_bytes}"
@@ -282,6 +284,9 @@ def _sizes(state: State, settings: Mapping[str, object], limits: Limits, whens: 
         yield Check(WARN, "sizes", f"{text}: larger ones are refused after they were taken", advice)
     else:
         yield Check(OK, "sizes", text)
+
+
+def _recipients(state: State, settings: Mapping[str, object], whens: set[str]) -> Iterator[Check]:
     recipients = state.value("smtpd_recipient_limit")
     ours = int(cast("int", settings["smtp.max_recipients"]))
     if _BEFORE in whens and recipients.isdecimal() and int(recipients) > ours:

@@ -1,6 +1,6 @@
 """`lazaretto setup`: wires Lazaretto into a mail system.
 
-See:  docs/postfix.md
+See:  docs/postfix.md, docs/sendmail.md
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 
 from lazaretto.errors import EX_OK, EX_USAGE
 
-TARGETS = {"postfix": "lazaretto.cli.setup_postfix"}
+TARGETS = {"postfix": "lazaretto.cli.setup_postfix", "sendmail": "lazaretto.cli.setup_sendmail"}
 
 _USAGE = f"usage: lazaretto setup {{{','.join(TARGETS)}}} ...\n"
 

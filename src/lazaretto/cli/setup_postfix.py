@@ -13,22 +13,28 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto import regex
-from lazaretto.cli.postconf import Entry, Postconf, PostconfError, words
-from lazaretto.cli.postfix import WIRINGS, Places, Setting, Wiring, ours_text, services_text, text, wiring
+from lazaretto.cli import postfix_milter
+from lazaretto.cli.postconf import Entry, Postconf, PostconfError, items, words
+from lazaretto.cli.postfix import QUEUE, WIRINGS, Places, Setting, Wiring, ours_text, services_text, text, wiring
 from lazaretto.errors import EX_OK, EX_USAGE, LazarettoError
+
+if TYPE_CHECKING:
+    import argparse
 
 EX_FAILED = 1
 
 BEGIN = "# BEGIN lazaretto: what follows is replaced by `lazaretto setup postfix`"
 END = "# END lazaretto"
-_BLOCK = regex.compile(r"(?ms)^# BEGIN lazaretto\b.*?^# END lazaretto$\n?")
+# From the last beginning before an end: if somebody has taken out an end, what he has written since stays.
+_BLOCK = regex.compile(r"(?ms)^# BEGIN lazaretto\b(?:(?!^# BEGIN lazaretto\b).)*?^# END lazaretto$\n?")
 _RECORD = regex.compile(r"(?m)^# (set|was) (\S+?)=(.*)$")
 _FILES = ("main.cf", "master.cf")
 # Lists to which ours is added; all other parameters have one owner.
-_SHARED = frozenset({"smtpd_discard_ehlo_keywords"})
+_MILTERS = frozenset({*postfix_milter.LISTS, *postfix_milter.MACROS, postfix_milter.DEFAULTS})
+_SHARED = frozenset({"smtpd_discard_ehlo_keywords"}) | _MILTERS
 
 
 class InTheWayError(LazarettoError):
@@ -58,11 +64,14 @@ def run(args: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("wiring", choices=WIRINGS, nargs="?", metavar="WIRING", help="one of those below")
+    parser.add_argument("--milter", action="store_true", help="the same as the wiring milter")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--apply", action="store_true", help="change main.cf and master.cf; the old ones are kept")
     what.add_argument("--diff", action="store_true", help="show what --apply would change")
     what.add_argument("--remove", action="store_true", help="take back what --apply has changed")
-    parser.add_argument("--listen", metavar="ADDRESS", default="", help="where Lazaretto listens (default: 127.0.0.1:10025)")
+    parser.add_argument(
+        "--listen", metavar="ADDRESS", default="", help="where Lazaretto listens (default: 127.0.0.1:10025; milter: port 12200)"
+    )
     parser.add_argument("--next-hop", metavar="ADDRESS", default="", help="where mail goes on (default: 127.0.0.1:10026)")
     parser.add_argument(
         "--service",
@@ -70,30 +79,34 @@ def run(args: list[str]) -> int:
         action="append",
         help="the smtpd in front, repeatable (default: smtp/inet; submission: its services)",
     )
+    parser.add_argument(
+        "--scan-only", metavar="EXPR[:EXPR]", default="", help="milter: scan only mail to recipients that match (default: all)"
+    )
     parser.add_argument("--processes", type=int, metavar="N", default=10, help="messages filtered at a time after the queue (default: 10)")
     parser.add_argument("--user", default="lazaretto", help="who `spawn` runs as (default: lazaretto)")
     parser.add_argument("--command", metavar="PATH", default="", help="the program that `spawn` starts (default: this one)")
     parser.add_argument("--postfix-config", metavar="DIR", default="", help="Postfix' configuration directory (default: its own)")
     parser.add_argument("--postconf", metavar="PATH", default="postconf", help="postconf(1)")
     options = parser.parse_args(args)
+    if options.milter:
+        if options.wiring not in (None, "milter"):
+            parser.error(f"expected one wiring, not {options.wiring} and --milter")
+        options.wiring = "milter"
     if options.wiring is None and not options.remove:
         sys.stderr.write(parser.format_help())
         return EX_USAGE
-    made = Wiring("")
-    if not options.remove:
-        command = options.command or os.path.abspath(sys.argv[0])
-        try:
-            made = wiring(options.wiring, Places(options.listen, options.next_hop, command, options.user, options.processes))
-        except ValueError as error:
-            sys.stderr.write(f"lazaretto setup postfix: {error}\n")
-            return EX_USAGE
-        made = made._replace(front=tuple(options.service or made.front))
-    if not (options.apply or options.diff or options.remove):
-        sys.stdout.write(text(made, options.postfix_config or "/etc/postfix"))
-        sys.stdout.writelines(f"\n# {remark}\n" for remark in made.remarks)
-        return EX_OK
+    postconf = Postconf(options.postconf, options.postfix_config)
     try:
-        return _change(made, Postconf(options.postconf, options.postfix_config), write=not options.diff)
+        if not (options.apply or options.diff or options.remove):
+            made = _made(options, QUEUE)
+            sys.stdout.write(text(made, options.postfix_config or "/etc/postfix"))
+            sys.stdout.writelines(f"\n# {remark}\n" for remark in made.remarks)
+            return EX_OK
+        made = Wiring("") if options.remove else _made(options, postconf.run("-h", "queue_directory").strip())
+        return _change(made, postconf, write=not options.diff)
+    except ValueError as error:
+        sys.stderr.write(f"lazaretto setup postfix: {error}\n")
+        return EX_USAGE
     except OSError as error:
         sys.stderr.write(f"lazaretto setup postfix: {error.filename or options.postconf}: {error.strerror}\n")
     except LazarettoError as error:
@@ -101,10 +114,19 @@ def run(args: list[str]) -> int:
     return EX_FAILED
 
 
+def _made(options: argparse.Namespace, queue: str) -> Wiring:
+    """What the options want; ValueError where the addresses do not fit."""
+    command = options.command or os.path.abspath(sys.argv[0])
+    services = tuple(options.service or ())
+    places = Places(options.listen, options.next_hop, command, options.user, options.processes, services, options.scan_only, queue)
+    made = wiring(options.wiring, places)
+    return made._replace(front=services or made.front)
+
+
 def _change(made: Wiring, postconf: Postconf, *, write: bool) -> int:
     directory = postconf.directory or postconf.run("-h", "config_directory").strip()
     change = prepare(made, postconf, directory)
-    sys.stdout.writelines(_diff(change, directory))
+    sys.stdout.writelines(_diffs(change, directory))
     if not change.files:
         sys.stdout.write("Nothing to do: main.cf and master.cf are as they should be.\n")
     elif write:
@@ -132,7 +154,7 @@ def prepare(made: Wiring, postconf: Postconf, directory: str) -> Change:
     """What the two files would become.  InTheWayError, PostconfError, OSError."""
     import tempfile
 
-    before = {name: _read(os.path.join(directory, name)) for name in _FILES}
+    before = {name: read(os.path.join(directory, name)) for name in _FILES}
     with tempfile.TemporaryDirectory(prefix="lazaretto-") as stage:
         copy = _Copy(postconf.program, stage)
         for name in _FILES:
@@ -147,14 +169,16 @@ def prepare(made: Wiring, postconf: Postconf, directory: str) -> Change:
                 copy.run(option, *pairs)
         master = os.path.join(stage, "master.cf")
         if made.name:
-            _write(master, _read(master).rstrip("\n") + "\n\n" + _block(made, wanted, recorded))
+            _write(master, read(master).rstrip("\n") + "\n\n" + _block(made, wanted, recorded))
         else:
-            _write(master, _read(master).rstrip("\n") + "\n")
+            _write(master, read(master).rstrip("\n") + "\n")
         copy.run("-n")
+        if made.name == "milter" and (obstacle := postfix_milter.obstacle(made, copy.entries(), copy.effective())):
+            raise InTheWayError(obstacle)
         there = {entry.key for entry in copy.entries()}
         if copy.warnings - old_warnings or not {service.key for service in made.services} <= there:
             raise PostconfError("postconf does not like the result: " + "; ".join(sorted(copy.warnings - old_warnings)))
-        return Change(before, {name: _read(os.path.join(stage, name)) for name in _FILES})
+        return Change(before, {name: read(os.path.join(stage, name)) for name in _FILES})
 
 
 class _Record:
@@ -164,6 +188,22 @@ class _Record:
         found = [match for block in _BLOCK.findall(master) for match in _RECORD.findall(block)]
         self.set = {name: value for word, name, value in found if word == "set"}
         self.was = {name: value for word, name, value in found if word == "was"}
+
+    def ours(self, name: str) -> set[str]:
+        """The items that we have added to a list of Milters or macros."""
+        parameter = name.rpartition("/")[2]
+        if parameter not in _MILTERS:
+            return set()
+        was = self.was.get(name, "")
+        added = {*items(self.set.get(name, ""))} - {*items(was)} - {*items(postfix_milter.compact(was))}
+        # In master.cf, what main.cf has for others is among them.
+        return {*filter(postfix_milter.is_ours, added)} if parameter in postfix_milter.LISTS else added
+
+    def without_ours(self, name: str, there: str) -> str:
+        """A list as it is without what we have added to it; anything else as it is."""
+        ours = self.ours(name)
+        left = [item for item in items(there) if item not in ours]
+        return there if len(left) == len(items(there)) else ", ".join(left)
 
 
 def _wanted(made: Wiring, entries: dict[str, Entry], recorded: _Record, chosen: dict[str, str]) -> dict[str, str]:
@@ -183,7 +223,8 @@ def _wanted(made: Wiring, entries: dict[str, Entry], recorded: _Record, chosen: 
     for key in front:
         for setting in made.front_settings:
             full = f"{key}/{setting.name}"
-            wanted[full] = _value(setting, full, entries[key].options.get(setting.name), chosen.get(setting.name, ""), recorded)
+            there, inherited = entries[key].options.get(setting.name), chosen.get(setting.name, "")
+            wanted[full] = _fit(full, _value(setting, full, there, inherited, recorded))
     return wanted
 
 
@@ -197,30 +238,49 @@ def _front(made: Wiring, entries: dict[str, Entry]) -> tuple[str, ...]:
 
 def _value(setting: Setting, full: str, there: str | None, inherited: str, recorded: _Record) -> str:
     """What `full` becomes where `there` stands now, None for nothing."""
+    now, ours = there, recorded.ours(full)
     if there is not None and there == recorded.set.get(full):
         there = recorded.was.get(full)
     elif there:
+        there = recorded.without_ours(full, there)
         recorded.was.pop(full, None)
     if setting.name in _SHARED:
-        if there is not None:
+        if there is not None and (there or not ours):
             recorded.was[full] = there
-        return ",".join(dict.fromkeys([*words(inherited if there is None else there), *words(setting.value)]))
+        if setting.name in postfix_milter.LISTS and now and ours & {*items(now)}:  # in the place that somebody may have given it
+            return ", ".join(dict.fromkeys(setting.value if item in ours else item for item in items(now)))
+        base = recorded.without_ours(setting.name, inherited) if there is None else there
+        if setting.name in _MILTERS:
+            return postfix_milter.merged(base, setting.value, setting.name)
+        return ",".join(dict.fromkeys([*words(base), *words(setting.value)]))
     if there in (None, "", setting.value):
         return setting.value
     raise InTheWayError(f"{full} is set already, to {there!r}; if that can go, take it out first")
 
 
 def _take_back(copy: _Copy, recorded: _Record, wanted: dict[str, str], chosen: dict[str, str], entries: dict[str, Entry]) -> None:
-    """Remove what we once set, if it is still as we set it."""
+    """Remove what we once set, if it is still as we set it; from a list that others have changed since, our items."""
     for name, value in recorded.set.items():
         key, slash, parameter = name.rpartition("/")
         there = entries[key].options.get(parameter) if key in entries else None if slash else chosen.get(name)
-        if there != value or name in wanted:
+        if name in wanted or there is None:
             continue
-        if name in recorded.was:
-            copy.run("-P" if slash else "-e", f"{name}={recorded.was[name]}")
+        left = recorded.was.get(name)
+        if there != value:
+            left = recorded.without_ours(name, there) or None
+            if left == there:
+                continue
+        if left is not None:
+            copy.run("-P" if slash else "-e", f"{name}={_fit(name, left)}")
         else:
             copy.run("-PX" if slash else "-X", name)
+
+
+def _fit(name: str, value: str) -> str:
+    """As postconf(1) takes it: in master.cf, lists have no white space."""
+    if "/" not in name or name.rpartition("/")[2] not in _SHARED:
+        return value
+    return postfix_milter.compact(value)
 
 
 def _block(made: Wiring, wanted: dict[str, str], recorded: _Record) -> str:
@@ -257,7 +317,8 @@ def put(path: str, content: str) -> str:
     return kept
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """The text of a file; bytes that are no UTF-8 come out of put() as they were."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
 
@@ -271,12 +332,12 @@ def _printable(content: str) -> str:
     return content.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _diff(change: Change, directory: str) -> list[str]:
+def _diffs(change: Change, directory: str) -> list[str]:
+    return [line for name in change.files for line in diff(change.before[name], change.after[name], f"{directory}/{name}")]
+
+
+def diff(before: str, after: str, path: str) -> list[str]:
+    """What changes in the file, as a unified diff."""
     import difflib
 
-    lines: list[str] = []
-    for name in change.files:
-        path = f"{directory}/{name}"
-        before, after = (_printable(version[name]).splitlines(keepends=True) for version in (change.before, change.after))
-        lines += difflib.unified_diff(before, after, path, path)
-    return lines
+    return [*difflib.unified_diff(_printable(before).splitlines(keepends=True), _printable(after).splitlines(keepends=True), path, path)]
