@@ -143,6 +143,27 @@ def test_clients(xclient: bytes, told: str, site: Site) -> None:
     assert (f"client={told} " in line) if told else ("client=" not in line), line
 
 
+def test_macros_of_who_has_logged_in() -> None:
+    """What Postfix tells of an authenticated client and of the service that it uses, as conditions of rules."""
+    rules = """
+[[rule]]
+name = "games-of-our-own"
+detail = "*.exe"
+macro = "auth_authen=anna"
+action = "pass"
+"""
+    main = {"smtpd_authorized_xclient_hosts": "127.0.0.1"}
+    with MilterProgram(rules=rules + RULES) as milter, milter_site("postfix", milter=milter, main=main) as site:
+        for login, code in ((b"anna", 250), (b"berta", 554), (b"[UNAVAILABLE]", 554)):
+            with Session(site.address) as client:
+                client.greet()
+                assert client.say(b"XCLIENT LOGIN=" + login).code == 220
+                assert client.say(b"EHLO there.example").code == 250
+                assert client.deliver(REJECTED).code == code, login
+        (one,) = site.arrived()
+        assert b"rule=games-of-our-own" in one.data
+
+
 def test_two_hundred_recipients(site: Site) -> None:
     recipients = [b"<user%d@example.org>" % number for number in range(200)]
     assert site.deliver(INFECTED, recipients=recipients).code == 250
