@@ -110,7 +110,7 @@ class Sendmail:
 
     def start(self) -> None:
         self.configure()
-        command = [self.binary, "-C", str(self.root / "t.cf"), "-X", str(self.root / "traffic"), "-bD", "-q1s"]
+        command = [self.binary, "-C", str(self.root / "t.cf"), "-bD", "-q1s"]  # "-X FILE" would log all that is said
         with (self.root / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=self.environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
@@ -134,11 +134,6 @@ class Sendmail:
     def output(self) -> str:
         """What it has complained about."""
         return (self.root / "output").read_text(errors="replace")
-
-    def traffic(self) -> str:
-        """What was said by SMTP, on both sides, the process before each line."""
-        file = self.root / "traffic"
-        return file.read_text(errors="replace") if file.exists() else ""
 
     def queue(self, kind: str = "q") -> list[str]:
         """Ids of messages that wait; of kind "h" those that are held in quarantine."""
