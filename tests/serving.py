@@ -138,6 +138,18 @@ def stream(message: bytes, attributes: bytes = b"") -> bytes:
     return b"STREAM %d%s\n%s" % (len(message), attributes, message)
 
 
+def notification(system: socket.socket) -> str:
+    """The next thing that a service tells systemd; but not that it is alive, which it says for ever."""
+    said = ["WATCHDOG=1"]
+
+    def heard() -> bool:
+        said[0] = system.recv(4096).decode()
+        return said[0] != "WATCHDOG=1"
+
+    eventually(heard, "a notification")
+    return said[0]
+
+
 def eventually(condition: Callable[[], bool], what: str) -> None:
     """Wait for it; fails after PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,31 @@ def test_a_full_socket_does_not_block(system: socket.socket) -> None:
     for _ in range(10_000):
         ours.watchdog()
     assert system.recv(100) == b"WATCHDOG=1"
+
+
+def test_what_is_said_once_waits_for_room(system: socket.socket) -> None:
+    """On a busy machine the watchdog's messages had filled the queue, and READY was lost."""
+    ours = notifier(system)
+    for _ in range(10_000):
+        ours.watchdog()
+    telling = threading.Thread(target=ours.ready)
+    telling.start()
+    heard = [system.recv(100)]
+    while heard[-1] == b"WATCHDOG=1":
+        heard.append(system.recv(100))
+    telling.join(PATIENCE_S)
+    assert heard[-1] == b"READY=1"
+
+
+def test_who_takes_nothing_is_not_waited_for_long(system: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "PATIENCE_S", 0.01)
+    ours = notifier(system)
+    for _ in range(10_000):
+        ours.watchdog()
+    ours.ready()
+    system.setblocking(False)
+    while select.select([system], [], [], 0)[0]:
+        assert system.recv(100) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize(

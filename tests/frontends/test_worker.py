@@ -113,9 +113,7 @@ def test_alone_it_tells_systemd(folder: Path) -> None:
         system.settimeout(serving.PATIENCE_S)
 
         def heard() -> str:
-            while (said := system.recv(4096).decode().splitlines()[0]) == "WATCHDOG=1":
-                pass
-            return said
+            return serving.notification(system).splitlines()[0]
 
         with Service(folder, env={"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "20000"}, places=0) as service:
             assert heard() == "READY=1"

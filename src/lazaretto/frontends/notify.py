@@ -6,7 +6,8 @@
 Both are plain protocols of environment variables and one datagram socket, which other init systems and
 supervisors speak, too.  Without the variables nothing happens.
 
-Limits:  a notification that cannot be delivered at once is dropped; what systemd does then is its business.
+Limits:  who has started us gets PATIENCE_S to take a notification; then it is dropped.  One that comes again, the watchdog's, is not waited
+         with: a full socket shows that it was heard often enough.
 Errors:  ConfigError for sockets that are of no use: what was promised in a unit file is not there.
 See:     sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3); docs/processes.md
 """
@@ -22,7 +23,9 @@ from typing import NamedTuple, Self
 from lazaretto.errors import ConfigError
 
 FIRST = 3  # SD_LISTEN_FDS_START
+PATIENCE_S = 2.0  # without READY a service is taken for one that did not start; we do nothing else meanwhile
 _MAX_SOCKETS = 64
+WATCHDOG = "WATCHDOG=1"
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
@@ -108,7 +111,7 @@ class Notifier:
 
     def watchdog(self) -> None:
         """Still alive."""
-        self._send("WATCHDOG=1")
+        self._send(WATCHDOG)
 
     def close(self) -> None:
         """No more to say; also in a forked child, which is not who is waited for."""
@@ -122,7 +125,9 @@ class Notifier:
         if status:
             lines.append("STATUS=" + " ".join(status.split()))
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-                sock.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(PATIENCE_S if state != WATCHDOG else 0)
+                sock.connect(self._address)  # or a full queue would not be waited for, but asked again and again
+                sock.send("\n".join(lines).encode("utf-8", "backslashreplace"))
         except OSError:
             pass  # nobody is there, or has no time: nothing of ours depends on it
