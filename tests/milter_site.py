@@ -9,6 +9,7 @@ Mail comes in by SMTP at site.address, and goes on to site.sink.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import socket
@@ -95,10 +96,24 @@ class Site:
     def nothing_waits(self) -> None:
         eventually(lambda: self.server.queue() == [], "an empty queue")
 
-    def final_lines(self, count: int) -> list[str]:
-        """The last lines of the milter's log about messages, once there are `count` in all."""
-        eventually(lambda: len(self.milter.final_lines()) >= count, "the final lines")
-        return self.milter.final_lines()
+
+def lines_with(milter: MilterProgram, text: str, count: int = 1) -> list[str]:
+    """The final lines that have this text in them, when there are so many: they may come after the answer.  There may be no more."""
+
+    def found() -> list[str]:
+        return [line for line in milter.final_lines() if text in line]
+
+    eventually(lambda: len(found()) >= count, f"{count} final lines with {text}")
+    assert len(found()) == count, found()
+    return found()
+
+
+def new_address() -> bytes:
+    """A sender that no other message has, so that its lines are found in a log."""
+    return b"sender.%d@example.org" % next(_numbers)
+
+
+_numbers = itertools.count()
 
 
 @contextmanager

@@ -12,7 +12,20 @@ import mail_programs
 from eicar import EICAR
 from milter_addresses import Address
 from milter_program import MilterProgram
-from milter_site import CLEAN, INFECTED, RULES, Site, bdat, expected, milter_site, untraced, without_ids, without_status
+from milter_site import (
+    CLEAN,
+    INFECTED,
+    RULES,
+    Site,
+    bdat,
+    expected,
+    lines_with,
+    milter_site,
+    new_address,
+    untraced,
+    without_ids,
+    without_status,
+)
 from sendmail import Sendmail
 from serving import eventually
 from smtp_session import Session, attempt
@@ -35,12 +48,10 @@ def site(running: Site) -> Iterator[Site]:
 
 def test_the_log_has_its_name_of_the_message(site: Site) -> None:
     """Macro `i`, which Sendmail tells with MAIL."""
-    before = len(site.milter.final_lines())
     assert site.deliver(CLEAN).code == 250
     (one,) = site.arrived()
-    (line,) = site.final_lines(before + 1)[before:]
     queue_id = one.data.split(b" id ", 1)[1].split()[0].decode().rstrip(";")
-    assert f"queue_id={queue_id}" in line, line
+    lines_with(site.milter, f"queue_id={queue_id} ")
 
 
 def test_fields_that_sendmail_writes_itself(site: Site) -> None:
@@ -109,13 +120,13 @@ D{FP_SCANONLY}^<?scan@:@scanned\\.example
 def test_scan_only(recipients: list[bytes], scanned: bool, site: Site) -> None:
     """{FP_SCANONLY} of sendmail.cf, as the manual of scan-mail.pl has it: only these recipients' mail is scanned."""
     with Sink() as sink, Sendmail(next_hop=sink.address, milters=[site.milter.listen.libmilter], settings=SCAN_ONLY) as sendmail:
-        before = len(site.milter.final_lines())
+        sender = new_address()
         with Session(sendmail.smtp) as client:
             client.greet()
-            assert client.deliver(INFECTED, recipients=recipients).code == 250
+            assert client.deliver(INFECTED, b"<%s>" % sender, recipients).code == 250
         eventually(lambda: bool(sink.messages), "the message")
         assert mail_programs.carries(sink.messages[0].data, EICAR) != scanned
-        (line,) = site.final_lines(before + 1)[before:]
+        (line,) = lines_with(site.milter, f"from={sender.decode()} ")
         assert ("outcome=cleaned" in line) == scanned
 
 
@@ -124,9 +135,12 @@ def test_two_milters(site: Site) -> None:
     with Sink() as sink, MilterProgram() as second:
         milters = [site.milter.listen.libmilter, second.listen.libmilter]
         with Sendmail(next_hop=sink.address, milters=milters) as sendmail:
-            assert str(attempt(sendmail.smtp, INFECTED)) == "250 END"
+            sender = new_address()
+            with Session(sendmail.smtp) as client:
+                client.greet()
+                assert client.deliver(INFECTED, b"<%s>" % sender).code == 250
             eventually(lambda: bool(sink.messages), "the message")
         (one,) = sink.messages
         assert one.data.count(b"X-Lazaretto-Status: ") >= 1
-        assert "outcome=cleaned" in site.milter.final_lines()[-1]
-        assert "outcome=clean" in second.final_lines()[-1]
+        assert "outcome=cleaned" in lines_with(site.milter, f"from={sender.decode()} ")[0]
+        assert "outcome=clean " in lines_with(second, f"from={sender.decode()} ")[0]
