@@ -49,8 +49,12 @@ class Candidates(NamedTuple):
     complete: bool = True
 
 
-def candidates(item: Item) -> Candidates:
-    """Every name of `item`, those of the message first."""
+def candidates(item: Item, unnamed: str = _UNNAMED, *, type_names: bool = False) -> Candidates:
+    """Every name of `item`, those of the message first.
+
+    `unnamed`: what an item without a name is called if its declared type says nothing.
+    `type_names`: the name that its declared type would get counts even if it has another.
+    """
     found: dict[str, None] = {}
     given: dict[str, None] = {}
     for name in item.names:
@@ -62,23 +66,23 @@ def candidates(item: Item) -> Candidates:
         given.update(dict.fromkeys(forms))
         if len(found) > MAX_CANDIDATES:
             break
-    if not found or found.keys() <= {implied_name(item.media_type)}:
-        found.update(dict.fromkeys(default_names(item)))
+    if type_names or not found or found.keys() <= {implied_name(item.media_type)}:
+        found.update(dict.fromkeys(default_names(item, unnamed)))
     found.update((f"filetype.{type_id}", None) for type_id in file_types(item))
     complete = len(found) <= MAX_CANDIDATES
     return Candidates(tuple(found), tuple(given), complete)
 
 
-def default_names(item: Item) -> tuple[str, ...]:
+def default_names(item: Item, unnamed: str = _UNNAMED) -> tuple[str, ...]:
     """What an item of its declared type is called if it has no name; () for messages, which are opened, not saved."""
-    return () if item.media_type.startswith(("message/", "multipart/")) else (_default_name(item.media_type),)
+    return () if item.media_type.startswith(("message/", "multipart/")) else (_default_name(item.media_type, unnamed),)
 
 
-def _default_name(media_type: str) -> str:
+def _default_name(media_type: str, unnamed: str) -> str:
     if media_type in _TNEF:
         return "winmail.dat"
     type_id = fingerprints.by_media_type(media_type)
-    return f"unnamed.{_EXTENSION.get(type_id, type_id)}" if type_id else _UNNAMED
+    return f"unnamed.{_EXTENSION.get(type_id, type_id)}" if type_id else unnamed
 
 
 def file_types(item: Item) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Closing = Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]]  # as Scanner has it
 
 FPROT_TEXT = "Scanned by F-Prot Antivirus (http://www.f-prot.com)"
-_KINDS_BESIDES = ("attachments", "lists")  # look at names, not for malware: having them is no choice of a scanner
+_KINDS_BESIDES = ("attachments", "lists", "filerules")  # look at names, not for malware: having them is no choice of a scanner
 _FIND_CLAMD_S = 0.5  # a clamd that needs longer for a PONG is no help to a filter that nobody configured
 
 
@@ -70,7 +70,8 @@ def _stores(config: Config, state_directory: str) -> Stores:
 def _closing(config: Config, specs: Sequence[str], chosen: Sequence[Engine]) -> Closing:
     """The field that says who scanned: who has not failed.  Where F-PROT's own daemon did, in the words of its mail scanner."""
     name, own = (str(config.settings[f"headers.{key}"]) for key in ("scanned_field", "scanned_text"))
-    scanners = [engine.name for engine in chosen if engine.name not in _KINDS_BESIDES]
+    beside = {"attachments", *(table.name for table in config.engines if table.kind in _KINDS_BESIDES)}
+    scanners = [engine.name for engine in chosen if engine.name not in beside]
     tables = (registry.parse_spec(spec) for spec in specs if spec != "none") if specs else config.engines
     by_fprot = {table.name for table in tables if table.kind in ("fpscand", "fprotd")}
 
