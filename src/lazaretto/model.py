@@ -129,7 +129,8 @@ class Treatment(IntEnum):
     KEEP = 0
     DISINFECT = 1
     DEFANG = 2
-    REPLACE = 3
+    MANGLE = 3
+    REPLACE = 4
 
 
 class Verdict(NamedTuple):

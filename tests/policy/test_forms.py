@@ -58,6 +58,11 @@ from lazaretto.policy.forms import FORMS, did_you_mean, one_of
                 "inet6:1@[::1]",
             ),
         ),
+        ("suffix", ".DEFANGED-$N", ".DEFANGED-$N"),
+        ("suffix", ".txt", ".txt"),
+        ("defanged type", "application/DEFANGED-$N", "application/DEFANGED-$N"),
+        ("word", "BLACKLISTED", "BLACKLISTED"),
+        ("content id", "", ""),
     ],
 )
 def test_what_is_taken(form: str, value: object, result: object) -> None:
@@ -94,6 +99,14 @@ def test_what_is_taken(form: str, value: object, result: object) -> None:
         ("networks", ["localhost"], "a list of networks"),
         ("expressions", ["("], "regular expressions"),
         ("words", ["virus"], "one of malware"),
+        ("suffix", "txt", "a dot and letters"),
+        ("suffix", ".a.b", "a dot and letters"),
+        ("suffix", ".EXE", "an extension that no program runs"),
+        ("defanged type", "text/html", 'begins with "application/"'),
+        ("defanged type", "application/x; a=b", 'begins with "application/"'),
+        ("word", "", "letters, digits"),
+        ("word", 'a"', "letters, digits"),
+        ("content id", "a b", "letters, digits"),
     ],
 )
 def test_what_is_not(form: str, value: object, expected: str) -> None:

@@ -15,6 +15,8 @@ from lazaretto.mime.edits import ordered, render
 from lazaretto.mime.source import Source
 from lazaretto.model import Part, Path, Treatment
 from lazaretto.sanitize import plan
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.style import Style
 
 TAGS = ((b"X-Lazaretto-Status", b"cleaned; found=malware"),)
 REPLACE, DEFANG, KEEP = Treatment.REPLACE, Treatment.DEFANG, Treatment.KEEP
@@ -478,3 +480,33 @@ def _kept(source: Source, root: Part) -> list[tuple[int, int]]:
     starts = [0, *(span.stop for span in gone)]
     stops = [*(span.start for span in gone), source.size]
     return list(zip(starts, stops, strict=True))
+
+
+ANOMY = Renaming(".DEFANGED-$N", "application/DEFANGED-$N", "BLACKLISTED", "DEFANGED-$N")
+
+
+def test_parts_with_other_names_are_counted() -> None:
+    """As the sanitizer of old wrote them; a Content-ID goes where it stood, a second one goes."""
+    part = b"Content-ID: <%b@x>\r\nContent-Type: image/png; name=%b.exe\r\nContent-ID: <again@x>\r\n\r\n%b\r\n--b"
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + b"\r\n".join(part % (n, n, n) for n in (b"one", b"two"))
+    message += b"--\r\n"
+    source = Source(message)
+    edits = plan.plan(source, scanner.parse(source), {(1,): Treatment.MANGLE, (2,): DEFANG}, (), notice, style=Style(ANOMY))
+    fresh = (
+        b"Content-ID: <DEFANGED-%d>\r\n"
+        b'Content-Type: application/DEFANGED-%d; name="%b.DEFANGED-%d"\r\n'
+        b'Content-Disposition: attachment; filename="%b.DEFANGED-%d"\r\n'
+        b"\r\n%b\r\n--b"
+    )
+    assert b"".join(render(source, edits)) == (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        + fresh % (1, 1, b"BLACKLISTED", 1, b"BLACKLISTED", 1, b"one")
+        + b"\r\n"
+        + fresh % (2, 2, b"two_exe", 2, b"two_exe", 2, b"two")
+        + b"--\r\n"
+    )
+
+
+def test_a_mangled_part_in_signed_mail_is_replaced() -> None:
+    message = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nevil\r\n--b--\r\n"
+    assert b"NOTICE part 1" in planned(message, {(1,): Treatment.MANGLE})

@@ -27,6 +27,9 @@ _HOSTNAME = regex.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252})?\Z")
 _NETWORK = regex.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?:/[0-9]{1,3})?\Z")
 _SYSLOG = regex.compile(r"(?:/[^\0]{1,107}|(?:udp|tcp):(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?\Z")
 _IDENT = regex.compile(r"[A-Za-z0-9_./-]{1,48}\Z")
+_SUFFIX = regex.compile(r"\.(?:[A-Za-z0-9-]|\$N){1,30}\Z")
+_DEFANGED_TYPE = regex.compile(r"application/(?:[A-Za-z0-9.-]|\$N){1,60}\Z")
+_WORD = regex.compile(r"(?:[A-Za-z0-9._@-]|\$N){1,60}\Z")
 _FIELD_NAME = regex.compile(r"[A-Za-z0-9-]{1,76}\Z")  # RFC 5322 s2.2 allows more; some clients do not
 
 
@@ -187,6 +190,29 @@ def _field(value: object) -> str:
     return value
 
 
+def _suffix(value: object) -> str:
+    if not isinstance(value, str) or not _SUFFIX.match(value):
+        raise ValueError('a dot and letters, digits, - and $N (at most 30), such as ".txt"')
+    if value != ".txt":
+        from lazaretto.content.extensions import DANGEROUS_EXTENSIONS
+
+        if value[1:].lower() in DANGEROUS_EXTENSIONS:
+            raise ValueError("an extension that no program runs")
+    return value
+
+
+def _defanged_type(value: object) -> str:
+    if not isinstance(value, str) or not _DEFANGED_TYPE.match(value):
+        raise ValueError('a type that begins with "application/", of letters, digits, - . and $N')
+    return value
+
+
+def _defanging_word(value: object) -> str:
+    if not isinstance(value, str) or not _WORD.match(value):
+        raise ValueError("letters, digits, - _ . @ and $N (at most 60)")
+    return value
+
+
 def _rule_name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.match(value) or value.startswith("policy.") or value in ("optional", "default", "system"):
         raise ValueError("a name of letters, digits, - _ . (at most 64), not policy.*, optional, default or system")
@@ -259,6 +285,10 @@ FORMS: dict[str, Callable[[object], object]] = {
     "log format": lambda value: one_of(value, ("text", "json")),
     "networks": _networks,
     "field": _field,
+    "suffix": _suffix,
+    "defanged type": _defanged_type,
+    "word": _defanging_word,
+    "content id": lambda value: "" if value == "" else _defanging_word(value),
     "rule name": _rule_name,
     "patterns": _patterns,
     "kinds": _kinds,

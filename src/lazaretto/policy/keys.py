@@ -58,6 +58,12 @@ KEYS: tuple[Key, ...] = (
     Key("headers", "scanned_text", "", "line", 'its text; "": the engines that scanned'),
     Key("notices", "language", "en", "language", "language of the notices that stand for what was removed"),
     Key("notices", "template", "", "path", 'file with a template of your own; "": the one shipped for the language'),
+    Key("notices", "part", "", "text", 'text for a part that was removed; "": that of the template'),
+    Key("notices", "saved_part", "", "text", 'text for a part that was removed and saved as a file; "": as for any other'),
+    Key("defang", "suffix", ".txt", "suffix", "what the name of a defanged part ends with; $N: its number in the message"),
+    Key("defang", "media_type", "application/octet-stream", "defanged type", "its type, which nothing opens; $N as above"),
+    Key("defang", "mangled_name", "mangled", "word", "the name of a mangled part, before the suffix"),
+    Key("defang", "content_id", "", "content id", 'its Content-ID, so that no page shows it: a word, $N as above; "": it keeps its own'),
     Key("quarantine", "enabled", True, "flag", "keep the original of what is removed; false: what is removed is lost"),
     Key("quarantine", "directory", "", "path", 'where originals are kept; "": quarantine/ in the state directory'),
     Key(

@@ -36,11 +36,12 @@ class Action(IntEnum):
     TAG = 1
     DISINFECT = 2
     DEFANG = 3
-    REPLACE = 4
-    REPLACE_MESSAGE = 5
-    TEMPFAIL = 6
-    DISCARD = 7
-    REJECT = 8
+    MANGLE = 4
+    REPLACE = 5
+    REPLACE_MESSAGE = 6
+    TEMPFAIL = 7
+    DISCARD = 8
+    REJECT = 9
 
 
 ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for action in Action}

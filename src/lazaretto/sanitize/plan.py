@@ -6,6 +6,7 @@
     replace    a part, header and body, becomes a notice; a message becomes its
                plain fields and a notice
     defang     a part keeps its content under a type and a name that nothing runs
+    mangle     the same, and the name it had is not told
 
 A part inside a replaced part needs no edit of its own.  Inside signed or
 encrypted mail nothing is defanged: changing a name there only breaks the
@@ -24,7 +25,9 @@ from lazaretto.mime import tree
 from lazaretto.mime.scanner import MESSAGES
 from lazaretto.mime.source import Source
 from lazaretto.model import Edit, Field, Part, Path, Span, Treatment
-from lazaretto.sanitize import names
+from lazaretto.sanitize import renaming as renames
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.style import DEFAULT, Style
 
 # A field that every client reads alike: printable name, colon, no NUL, no stray CR, no line of blanks inside.
 _PLAIN_FIELD = regex.compile(rb"[!-9;-~]+:(?:[^\0\r\n]*(?:\r?\n(?=[ \t]+[^ \t\r\n])))*[^\0\r\n]*(?:\r?\n)?")
@@ -34,6 +37,7 @@ _MAX_KEPT_HEADER = 128 << 10
 _ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"))
 
 Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
+RENAMING = (Treatment.DEFANG, Treatment.MANGLE)
 NO_CONTENT: Mapping[Path, Source] = {}
 
 # (part, line end, is it a whole message) -> header lines, empty line, text.
@@ -55,6 +59,7 @@ def plan(
     *,
     cleaned: Mapping[Path, Source] = NO_CONTENT,
     closing: Tags = (),
+    style: Style = DEFAULT,
 ) -> tuple[Edit, ...]:
     """All edits of one message: its treatments and our own fields, `tags` on top of the header, `closing` at its end.
 
@@ -65,14 +70,14 @@ def plan(
     wanted: dict[Path, Treatment] = {}
     for path, treatment in treatments.items():
         here = path if path in known else ()
-        if treatment is Treatment.DEFANG and not can_defang(root, here):
+        if treatment in RENAMING and not can_defang(root, here):
             treatment = Treatment.REPLACE
         if treatment is Treatment.DISINFECT and here not in cleaned:
             treatment = Treatment.REPLACE
         wanted[here] = max(treatment, wanted.get(here, Treatment.KEEP))
     if wanted.get(()) is Treatment.REPLACE:
         return (replace_message(source, root, notice, tags, closing),)
-    return (*_announce(source, root, tags), *_close(source, root, closing), *_treat(source, known, wanted, notice, cleaned))
+    return (*_announce(source, root, tags), *_close(source, root, closing), *_treat(source, known, wanted, notice, cleaned, style.renaming))
 
 
 def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
@@ -122,15 +127,22 @@ def header_start(source: Source, root: Part) -> int | None:
 
 
 def _treat(
-    source: Source, known: Mapping[Path, Part], wanted: Mapping[Path, Treatment], notice: NoticeMaker, cleaned: Mapping[Path, Source]
+    source: Source,
+    known: Mapping[Path, Part],
+    wanted: Mapping[Path, Treatment],
+    notice: NoticeMaker,
+    cleaned: Mapping[Path, Source],
+    renaming: Renaming,
 ) -> Iterator[Edit]:
-    for path, treatment in wanted.items():
+    number = 0
+    for path, treatment in sorted(wanted.items()):
         if treatment is Treatment.KEEP or any(wanted.get(path[:n]) is Treatment.REPLACE for n in range(len(path))):
             continue
         part = known[path]
         if treatment is not Treatment.REPLACE:
-            if treatment is Treatment.DEFANG:
-                yield from _defang(source, part)
+            if treatment in RENAMING:
+                number += 1
+                yield from _rename(source, part, renaming.fields(part, number, mangle=treatment is Treatment.MANGLE))
             if path in cleaned:
                 yield Edit(part.body, cleaned[path])
         elif known[path[:-1]].media_type in MESSAGES:
@@ -189,16 +201,23 @@ def _is_plain(source: Source, field: Field) -> bool:
     return size <= _MAX_KEPT_FIELD and _PLAIN_FIELD.fullmatch(source.data, field.span.start, field.span.stop) is not None
 
 
-def _defang(source: Source, part: Part) -> Iterator[Edit]:
-    """One plain name and a type that opens nothing, in place of every field that says otherwise."""
+def _rename(source: Source, part: Part, fresh: Mapping[str, bytes]) -> Iterator[Edit]:
+    """Put `fresh` fields, by name, in place of all that the part has of them; those it does not have on top of it."""
     eol = line_end(source)
-    name = names.defang(part.names[0] if part.names else "attachment").encode("ascii", "replace").replace(b'"', b"_").replace(b"\\", b"_")
-    fresh = b'Content-Type: application/octet-stream; name="' + name + b'"' + eol
-    fresh += b'Content-Disposition: attachment; filename="' + name + b'"' + eol
-    stale = [field.span for field in part.fields if field.name in ("content-type", "content-disposition")]
-    if not part.fields and part.header.stop == part.body.start:
-        fresh += eol  # there is no empty line that could end a header
-    if not stale:
-        yield Edit(Span(part.header.start, part.header.start), fresh)
-    for number, span in enumerate(stale):
-        yield Edit(span, fresh if number == 0 else b"")
+    stale = [field for field in part.fields if field.name in fresh]
+    written: set[str] = set()
+    block = b"".join(line + eol for name, line in fresh.items() if name in renames.LABELS)
+    if not any(field.name in renames.LABELS for field in stale):
+        if not part.fields and part.header.stop == part.body.start:
+            block += eol  # there is no empty line that could end a header
+        yield Edit(Span(part.header.start, part.header.start), block)
+        written |= renames.LABELS
+    for field in stale:
+        data = b""
+        if field.name in renames.LABELS:
+            data = b"" if renames.LABELS & written else block
+            written |= renames.LABELS
+        elif field.name not in written:
+            data = fresh[field.name] + eol
+            written.add(field.name)
+        yield Edit(field.span, data)

@@ -20,6 +20,8 @@ from lazaretto.engines import registry
 from lazaretto.engines.base import Engine
 from lazaretto.errors import ConfigError
 from lazaretto.policy.config import Config, EngineTable
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.style import Style
 from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.quarantine import Quarantine
 
@@ -45,6 +47,7 @@ def scanner(config: Config, specs: Sequence[str], state_directory: str, host: st
         config.spool_directory or None,
         host,
         _closing(config, specs, chosen),
+        Style(Renaming(*(str(config.settings[f"defang.{name}"]) for name in Renaming._fields))),
     )
 
 
@@ -144,10 +147,16 @@ def _notices(config: Config) -> Callable[[], Template]:
         path = config.notice_template or notices.shipped(config.notice_language)
         try:
             with open(path, encoding="utf-8") as file:
-                return notices.parse(file.read(), path)
+                read = notices.parse(file.read(), path)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"notices: cannot be read: {error}", path) from error
+        try:
+            return notices.with_texts(read, *texts)
+        except ValueError as error:
+            key = next(name for name in ("notices.part", "notices.saved_part") if config.settings[name])
+            raise config.origins[key].error(f"notices.part, notices.saved_part: {error}") from None
 
-    if config.notice_template:
+    texts = str(config.settings["notices.part"]), str(config.settings["notices.saved_part"])
+    if config.notice_template or any(texts):
         template()
     return template

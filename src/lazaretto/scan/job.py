@@ -34,10 +34,12 @@ from lazaretto.limits import DEFAULT, Limits, Meter
 from lazaretto.mime import compose, scanner, transfer, tree
 from lazaretto.mime import edits as editing
 from lazaretto.mime.source import Source
-from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Span, Treatment, Verdict
+from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Treatment, Verdict
 from lazaretto.policy.decide import decide
 from lazaretto.policy.rules import Action, Policy, judge
 from lazaretto.sanitize import plan
+from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
+from lazaretto.sanitize.style import Style
 from lazaretto.scan.inquiry import Inquiry
 from lazaretto.scan.report import is_changed
 from lazaretto.scan.walk import READER, Walker
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from lazaretto.store.saved import SavedFiles
 
 _LOOKING = 0.75  # of max_scan_s
-_NAMED = 5  # saved files that one notice names
 _HARMFUL = (Treatment.REPLACE, Treatment.DISINFECT)  # what must not be left in a message that goes out
 _CUT = (Action.REPLACE, Action.REPLACE_MESSAGE)
 
@@ -83,6 +84,7 @@ class Scanner:
         spool_directory: str | None = None,
         host: str = "",
         closing: Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
+        style: Style = DEFAULT_STYLE,
     ) -> None:
         self.policy = policy
         self.engines = engines
@@ -92,6 +94,7 @@ class Scanner:
         self.spool_directory = spool_directory
         self.host = host
         self.closing = closing
+        self.style = style
 
     def close(self) -> None:
         """Give back what the engines hold."""
@@ -214,13 +217,14 @@ class _Job:
         """Parts that only were to get other names, and are cut out because they cannot; where there is a place for them."""
         if verdict.disposition is Disposition.ACCEPT and self.stores.saved is not None and not self.quarantine_id:
             for path, treatment in verdict.treatments:
-                if treatment is Treatment.DEFANG and path not in verdict.saved and not plan.can_defang(root, path):
+                if treatment in plan.RENAMING and path not in verdict.saved and not plan.can_defang(root, path):
                     yield path
 
     def _plan(
         self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], cleaned: Mapping[Path, Source] = plan.NO_CONTENT
     ) -> tuple[Edit, ...]:
-        return plan.plan(self.source, root, treatments, verdict.tags, self._notice, cleaned=cleaned, closing=self._closing())
+        closing, style = self._closing(), self.owner.style
+        return plan.plan(self.source, root, treatments, verdict.tags, self._notice, cleaned=cleaned, closing=closing, style=style)
 
     def _closing(self) -> Sequence[tuple[bytes, bytes]]:
         """Who scanned; nobody did, if an engine failed that had to answer."""
@@ -293,7 +297,7 @@ class _Job:
         bodies: dict[Path, Source] = {}
         for path, digest in self.disinfected.items():
             part = tree.find(root, path)
-            if part is None or part.children or treatments.get(path) not in (Treatment.DISINFECT, Treatment.DEFANG):
+            if part is None or part.children or treatments.get(path) not in (Treatment.DISINFECT, *plan.RENAMING):
                 continue
             head = self.source.read_at(part.body.start, compose.MAX_LINE + 2)
             eol = plan.line_end(self.source)
@@ -358,27 +362,14 @@ class _Job:
             yield found if isinstance(found, Finding) else (found, tuple(self.inquiry.ask(found)))
 
     def _notice(self, part: Part, eol: bytes, whole: bool) -> bytes:
-        from lazaretto.sanitize import notices
+        from lazaretto.scan import noticing
 
         mine = tuple(finding for finding in self.findings if finding.part[: len(part.path)] == part.path and _matters(finding))
-        file = part.names[0] if part.names and not whole else ""
         saved = tuple(path for where, path in self.saved.items() if where[: len(part.path)] == part.path)
-        facts = notices.Facts(
-            mine or tuple(filter(_matters, self.findings)),
-            self.now,
-            file,
-            self.rule,
-            self.scan_id,
-            self.quarantine_id,
-            self.owner.host,
-            ", ".join(map(os.path.basename, saved[:_NAMED])),
-        )
-        make = notices.message_notice if whole else notices.part_notice
-        notice = make(self.owner.notices(), facts, eol)
-        text = Source(notice.header + eol + notice.body)
-        content = b"".join(transfer.decode(text, (read := scanner.parse(text)).body, read.encoding))
-        self.ours.update(Source(reading).digest() for reading in (content, content.removesuffix(eol)))
-        return text.span(Span(0, text.size))
+        told = noticing.Told(self.now, self.rule, self.scan_id, self.quarantine_id, self.owner.host)
+        text = noticing.make(self.owner.notices(), told, part, mine or tuple(filter(_matters, self.findings)), saved, eol, whole)
+        self.ours.update(noticing.digests(text, eol))
+        return text
 
     def _report(self, verdict: Verdict, edits: tuple[Edit, ...], findings: tuple[Finding, ...] | None = None) -> Report:
         return Report(
