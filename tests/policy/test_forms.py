@@ -63,6 +63,10 @@ from lazaretto.policy.forms import FORMS, did_you_mean, one_of
         ("defanged type", "application/DEFANGED-$N", "application/DEFANGED-$N"),
         ("word", "BLACKLISTED", "BLACKLISTED"),
         ("content id", "", ""),
+        ("fields", ["X-A: b", "X-C:d "], ((b"X-A", b"b"), (b"X-C", b"d"))),
+        ("forced fields", ["MIME-Version: 1.0", "Subject: (none)"], ((b"MIME-Version", b"1.0"), (b"Subject", b"(none)"))),
+        ("forced fields", ['Content-Type: text/plain; charset="iso-8859-1"'], ((b"Content-Type", b'text/plain; charset="iso-8859-1"'),)),
+        ("field names", ["Content-Length", "Lines"], frozenset(("content-length", "lines"))),
     ],
 )
 def test_what_is_taken(form: str, value: object, result: object) -> None:
@@ -107,6 +111,15 @@ def test_what_is_taken(form: str, value: object, result: object) -> None:
         ("word", "", "letters, digits"),
         ("word", 'a"', "letters, digits"),
         ("content id", "a b", "letters, digits"),
+        ("fields", "X-A: b", "a list of header fields"),
+        ("fields", ["X-A"], "header fields of one line"),
+        ("fields", ["X-A: b\nX-C: d"], "header fields of one line"),
+        ("fields", ["X A: b"], "header fields of one line"),
+        ("fields", ["Content-Type: text/html"], "other fields than Content-Type"),
+        ("forced fields", ["Content-Type: text/html"], "other fields than Content-Type"),
+        ("forced fields", ["MIME-Version: 2.0"], "other fields than MIME-Version"),
+        ("field names", ["Content-Type"], "names of header fields that say nothing about the content"),
+        ("field names", ["a b"], "names of header fields that say nothing about the content"),
     ],
 )
 def test_what_is_not(form: str, value: object, expected: str) -> None:

@@ -510,3 +510,43 @@ def test_parts_with_other_names_are_counted() -> None:
 def test_a_mangled_part_in_signed_mail_is_replaced() -> None:
     message = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nevil\r\n--b--\r\n"
     assert b"NOTICE part 1" in planned(message, {(1,): Treatment.MANGLE})
+
+
+STYLE = Style(
+    append=((b"X-Info", b"a"), (b"X-URL", b"b")),
+    if_missing=((b"MIME-Version", b"1.0"), (b"Subject", b"(none)")),
+    displaced=frozenset(("content-length", "lines")),
+    prefix=b"X-FUBAR-",
+)
+
+
+@pytest.mark.parametrize("eol", [b"\r\n", b"\n"])
+def test_fields_that_the_configuration_adds_and_displaces(eol: bytes) -> None:
+    message = eol.join((b"Content-Length: 5", b"Subject: x", b"LINES : 7", b"lines: 8", b"", b"text", b""))
+    source = Source(message)
+    edits = plan.plan(source, scanner.parse(source), {}, TAGS, notice, closing=CLOSING, style=STYLE)
+    fresh = (b"X-Antivirus: Scanned", b"X-Info: a", b"X-URL: b", b"MIME-Version: 1.0")
+    assert b"".join(render(source, edits)).split(eol) == [
+        b"X-Lazaretto-Status: cleaned; found=malware",
+        b"X-FUBAR-Content-Length: 5",
+        b"Subject: x",
+        b"LINES : 7",  # not a field that every client reads alike
+        b"X-FUBAR-lines: 8",
+        *fresh,
+        b"",
+        b"text",
+        b"",
+    ]
+
+
+def test_what_stands_for_a_whole_message_gets_them_too() -> None:
+    source = Source(b"From: a@x\r\n\r\nevil\r\n")
+    edits = plan.plan(source, scanner.parse(source), {(): REPLACE}, (), notice, style=STYLE)
+    head = b"From: a@x\r\nX-Info: a\r\nX-URL: b\r\nMIME-Version: 1.0\r\nSubject: (none)\r\nContent-Type: text/plain\r\n\r\n"
+    assert b"".join(render(source, edits)) == head + b"NOTICE message\r\n"
+
+
+@pytest.mark.parametrize("message", [b"\r\nSubject: x\r\nLines: 1\r\n\r\ntext\r\n", b"just text\r\n"])
+def test_a_header_that_clients_read_differently_is_left_alone(message: bytes) -> None:
+    source = Source(message)
+    assert plan.plan(source, scanner.parse(source), {}, (), notice, style=STYLE) == ()

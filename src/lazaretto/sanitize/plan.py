@@ -1,7 +1,7 @@
 """From a verdict to edits: what is cut out, what is put in its place.
 
     announce   our own header fields, on top; forged ones of the same name go
-    close      fields of ours at the end of the header
+    close      fields of ours at the end of the header, and some under another name
     disinfect  a part gets the content that an engine made of it
     replace    a part, header and body, becomes a notice; a message becomes its
                plain fields and a notice
@@ -66,6 +66,7 @@ def plan(
     `cleaned`: new content of parts, encoded as they are.  A part that is to be disinfected without it is replaced.
     A path that the tree does not have counts as the whole message.
     """
+    closing = (*closing, *style.closing(field.name for field in root.fields))
     known = {part.path: part for part in tree.walk(root)}
     wanted: dict[Path, Treatment] = {}
     for path, treatment in treatments.items():
@@ -77,7 +78,8 @@ def plan(
         wanted[here] = max(treatment, wanted.get(here, Treatment.KEEP))
     if wanted.get(()) is Treatment.REPLACE:
         return (replace_message(source, root, notice, tags, closing),)
-    return (*_announce(source, root, tags), *_close(source, root, closing), *_treat(source, known, wanted, notice, cleaned, style.renaming))
+    own = (*_announce(source, root, tags), *_close(source, root, closing), *_displace(source, root, style))
+    return (*own, *_treat(source, known, wanted, notice, cleaned, style.renaming))
 
 
 def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
@@ -88,6 +90,14 @@ def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
     eol = line_end(source)
     block = _block(closing, eol)
     yield Edit(Span(at, at), block if source.read_at(at - 1, 1) == b"\n" else eol + block.removesuffix(eol))
+
+
+def _displace(source: Source, root: Part, style: Style) -> Iterator[Edit]:
+    """Put the prefix before the names of fields that are not true any more once a message was changed."""
+    if style.displaced and header_start(source, root) is not None:
+        for field in root.fields:
+            if field.name in style.displaced and _is_plain(source, field):
+                yield Edit(Span(field.span.start, field.span.start), style.prefix)
 
 
 def _announce(source: Source, root: Part, tags: Tags) -> Iterator[Edit]:

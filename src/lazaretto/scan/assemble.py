@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lazaretto.engines import registry
 from lazaretto.engines.base import Engine
@@ -47,7 +47,19 @@ def scanner(config: Config, specs: Sequence[str], state_directory: str, host: st
         config.spool_directory or None,
         host,
         _closing(config, specs, chosen),
-        Style(Renaming(*(str(config.settings[f"defang.{name}"]) for name in Renaming._fields))),
+        _style(config),
+    )
+
+
+def _style(config: Config) -> Style:
+    """How what we write looks."""
+    settings: Mapping[str, Any] = config.settings
+    return Style(
+        Renaming(*(settings[f"defang.{name}"] for name in Renaming._fields)),
+        settings["headers.append"],
+        settings["headers.if_missing"],
+        settings["headers.displaced"],
+        settings["headers.displaced_prefix"].encode("ascii"),
     )
 
 
