@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from lazaretto.limits import DEFAULT, Limits
-from lazaretto.model import Envelope, Finding, Item
+from lazaretto.model import Envelope, Field, Finding, Item
 
 
 class ScanContext(NamedTuple):
@@ -28,6 +28,7 @@ class ScanContext(NamedTuple):
     # Takes what an engine made of an item by removing malware; the engine then says Kind.DISINFECTED.
     # None: nobody wants it, so nothing is to be disinfected.
     cleaned: Callable[[Item, Iterable[bytes]], None] | None = None
+    fields: tuple[Field, ...] = ()  # the header of the message; what a stranger wrote
 
 
 class EngineInfo(NamedTuple):
