@@ -143,6 +143,7 @@ class Verdict(NamedTuple):
     rule: str = "default"  # which rule decided
     text: str = ""  # for a refusal: what the sender is told
     saved: tuple[Path, ...] = ()  # parts whose content is to be kept in files of their own before they are cut out
+    alarm: bool = False  # the filter is to end with a status of its own, though the message is written
 
 
 class Edit(NamedTuple):

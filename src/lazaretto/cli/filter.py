@@ -51,6 +51,8 @@ def run(args: list[str]) -> int:
     sender = options.sender.strip("<>").encode("utf-8", "surrogateescape") if options.sender is not None else None
     recipients = tuple(address.encode("utf-8", "surrogateescape") for address in options.recipient)
     try:
-        return stdio.run(scanner, Envelope(sender, recipients, options.client, queue_id=options.queue_id), log)
+        return stdio.run(
+            scanner, Envelope(sender, recipients, options.client, queue_id=options.queue_id), log, alarm_status=setup.alarm_status(config)
+        )
     finally:
         scanner.close()

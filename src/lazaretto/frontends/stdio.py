@@ -4,7 +4,8 @@ Nothing is written before the verdict.  The exit status is the promise:
 
     0   all of standard output is the message to use
     75  keep the original and try again: anything went wrong, also while writing
-    others: see policy/outcomes.py (refused and discarded mail)
+    others: see policy/outcomes.py (refused and discarded mail); and after an alarm, if
+        the configuration has one, a status of its own for what is written all the same
 
 Where standard output is a file, a failed write is taken back; a pipe keeps what
 it has seen, and the exit status says not to use it.  SIGTERM, SIGINT and SIGHUP
@@ -36,6 +37,7 @@ Log = Callable[[str, int], None]  # the final line, its level in syslog
 
 
 LOG_ERR = 3
+_ALARM = -1  # stands for the status that the configuration has for it
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -53,15 +55,16 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number).name)
 
 
-def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: int = 1) -> int:
-    """Filter one message from descriptor `stdin` to `stdout`; the exit status."""
+def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: int = 1, *, alarm_status: int = EX_OK) -> int:
+    """Filter one message from descriptor `stdin` to `stdout`; the exit status, which is `alarm_status` after an alarm."""
     before = {number: signal.signal(number, _interrupt) for number in _STOPPING}
     # A reader that went away is an error of this write, not the death of the process without a log line.
     before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Where the caller ignores it, and we inherit that, the exit status of a scanner's program is lost, and looks like 0: clean.
     before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        return _filter(scanner, envelope, log, stdin, stdout)
+        status = _filter(scanner, envelope, log, stdin, stdout)
+        return alarm_status if status == _ALARM else status
     except Interrupted as signalled:
         return _failed(log, f"stopped by {signalled}")
     except BaseException as error:  # noqa: BLE001 - the one catch of the job: a bug keeps the message with its owner
@@ -89,7 +92,9 @@ def _filter(scanner: Scanner, envelope: Envelope, log: Log, stdin: int, stdout: 
             _write(stdout, render(source, report.edits))
         # After the write: the line says what was done, not what was meant.
         log(reporting.final_line(report, envelope), reporting.severity(report))
-        return OUTCOMES[verdict.disposition].exit_status if verdict.disposition is not Disposition.ACCEPT else EX_OK
+        if verdict.disposition is not Disposition.ACCEPT:
+            return OUTCOMES[verdict.disposition].exit_status
+        return _ALARM if verdict.alarm else EX_OK
 
 
 def _read(fd: int) -> Iterator[bytes]:

@@ -54,13 +54,15 @@ def decide(findings: Iterable[Finding], envelope: Envelope = NOBODY, policy: Pol
         # Mail that will come again is kept when it does; a copy for each attempt would fill the disk.
         keep = disposition is not Disposition.TEMPFAIL and any(decision.quarantine for decision in decisions)
         return Verdict(disposition, quarantine=keep, rule=worst.rule, text=worst.text)
+    treatments = _treatments(decisions)
     return Verdict(
         disposition,
-        _treatments(decisions),
+        treatments,
         any(decision.quarantine for decision in decisions),
         _tags(decisions, policy),
         worst.rule,
         saved=tuple(sorted({decision.finding.part for decision in decisions if decision.save})),
+        alarm=_alarms(decisions, len(treatments), policy),
     )
 
 
@@ -75,6 +77,16 @@ def status(decisions: Sequence[Decision]) -> str:
     words = ",".join(sorted({word(decision.finding) for decision in telling}))
     state = _STATES.get(telling[0].action, "cleaned")
     return printable(f"{state}; found={words}; rule={telling[0].rule}")
+
+
+def _alarms(decisions: Iterable[Decision], treated: int, policy: Policy) -> bool:
+    """Does a rule say so, or were there more changes than usual?  What a rule marks is one, too."""
+    marked = 0
+    for decision in decisions:
+        if decision.alarm:
+            return True
+        marked += decision.action is Action.TAG and not decision.rule.startswith("policy.")
+    return 0 < policy.alarm_changes < treated + marked
 
 
 def _weight(decision: Decision) -> tuple[object, ...]:

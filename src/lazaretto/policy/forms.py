@@ -194,6 +194,12 @@ def _field(value: object) -> str:
     return value
 
 
+def _status(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 256:
+        raise ValueError("an exit status from 1 to 255")
+    return value
+
+
 def _fields(value: object) -> tuple[tuple[bytes, bytes], ...]:
     found = []
     for line in _texts(value, 'a list of header fields, such as ["X-Filtered: yes"]'):
@@ -327,6 +333,7 @@ FORMS: dict[str, Callable[[object], object]] = {
     "log format": lambda value: one_of(value, ("text", "json")),
     "networks": _networks,
     "field": _field,
+    "status": _status,
     "fields": _fields,
     "forced fields": _forced_fields,
     "field names": _field_names,

@@ -52,6 +52,7 @@ KEYS: tuple[Key, ...] = (
         f"what is quarantined when it is disinfected, defanged, cut out or refused; {REPLACED}: whatever is cut out",
     ),
     Key("policy", "save", [], "words", "what is saved as a file of its own when it is cut out, besides: the part, decoded"),
+    Key("policy", "alarm_changes", 0, "number", "more changes to one message than so many are an alarm (see [filter] alarm_status); 0: never"),
     Key("headers", "announce", True, "flag", "write the status field into every message; false: only where something was found"),
     Key("headers", "status_field", "X-Lazaretto-Status", "field", 'name of the field that tells what was done; "": no field'),
     Key("headers", "scanned_field", "", "field", 'a field at the end of every header that says who scanned, such as X-Antivirus; "": none'),
@@ -128,6 +129,7 @@ KEYS: tuple[Key, ...] = (
     Key("process", "user", "", "ident or nothing", 'who to be after the sockets are there; "": as started'),
     Key("process", "group", "", "ident or nothing", 'the group; "": that of the user'),
     Key("metrics", "listen", "", "address or nothing", 'where /metrics, /health and /ready are, on loopback or a UNIX socket; "": nowhere'),
+    Key("filter", "alarm_status", 1, "status", "exit status of the filter after an alarm; the message is written all the same"),
     Key("filter", "spool_directory", "", "path", 'where large content lies while it is scanned; "": $TMPDIR, else /var/tmp'),
 )  # fmt: skip
 
@@ -137,6 +139,7 @@ RULE_KEYS: tuple[Key, ...] = (
     Key("rule", "action", None, "action", "required"),
     Key("rule", "quarantine", None, "flag", "keep the original or not; without it, [policy] quarantine decides"),
     Key("rule", "save", None, "flag", "save the part as a file of its own before it is cut out; without it, [policy] save decides"),
+    Key("rule", "alarm", False, "flag", "the filter ends with [filter] alarm_status, though it writes the message"),
     Key("rule", "text", "", "text", "what the sender is told when the action is reject or tempfail"),
     *(
         Key("rule", name, None, {"kind": "kinds", "reason": "reasons"}.get(name, "patterns"), condition.doc)

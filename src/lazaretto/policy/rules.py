@@ -74,6 +74,7 @@ class Rule(NamedTuple):
     quarantine: bool | None = None  # None: as [policy] quarantine says
     text: str = ""  # for a refusal
     save: bool | None = None  # None: as [policy] save says
+    alarm: bool = False
 
 
 class Policy(NamedTuple):
@@ -86,6 +87,7 @@ class Policy(NamedTuple):
     status_field: bytes = b"X-Lazaretto-Status"  # b"": none
     optional: frozenset[str] = frozenset()  # engines that need not answer; all others are required
     save: frozenset[str] = frozenset()  # words whose parts, when cut out, are kept in files of their own
+    alarm_changes: int = 0  # so many changes to one message are no alarm yet; 0: none is, however many
 
 
 class Decision(NamedTuple):
@@ -97,6 +99,7 @@ class Decision(NamedTuple):
     quarantine: bool
     text: str = ""
     save: bool = False  # keep the part's content in a file of its own
+    alarm: bool = False
 
 
 def word(finding: Finding) -> str:
@@ -116,7 +119,7 @@ def judge(finding: Finding, envelope: Envelope, policy: Policy) -> Decision:
         if matches(rule, finding, envelope):
             keep = rule.quarantine if rule.quarantine is not None else _is_kept(what, rule.action, policy)
             save = rule.save if rule.save is not None else what in policy.save
-            return Decision(finding, rule.action, rule.name, keep, rule.text, save and rule.action in _CUTTING)
+            return Decision(finding, rule.action, rule.name, keep, rule.text, save and rule.action in _CUTTING, rule.alarm)
     if finding.engine in policy.optional and _no_answer(finding):
         return Decision(finding, Action.PASS, "optional", False)
     action = policy.actions[what]

@@ -79,6 +79,8 @@ def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[s
         facts["to"] = [*map(_text, envelope.rcpt_to)]
     if envelope.client:
         facts["client"] = envelope.client
+    if verdict.alarm:
+        facts["alarm"] = "yes"
     if treated:
         facts["replaced"] = [".".join(map(str, path)) or "message" for path in treated]
     if named:
