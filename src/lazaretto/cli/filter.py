@@ -51,8 +51,6 @@ def run(args: list[str]) -> int:
     sender = options.sender.strip("<>").encode("utf-8", "surrogateescape") if options.sender is not None else None
     recipients = tuple(address.encode("utf-8", "surrogateescape") for address in options.recipient)
     try:
-        return stdio.run(
-            scanner, Envelope(sender, recipients, options.client, queue_id=options.queue_id), log, alarm_status=setup.alarm_status(config)
-        )
+        return stdio.run(scanner, Envelope(sender, recipients, options.client, queue_id=options.queue_id), log)
     finally:
         scanner.close()

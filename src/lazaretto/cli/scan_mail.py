@@ -103,7 +103,7 @@ def _run(arguments: list[str]) -> int:
         setup.to_stderr(failure_line(f"cannot start: {type(error).__name__}: {error}"))
         return failed
     try:
-        return stdio.run(scanner, _envelope(), chosen.log, alarm_status=setup.alarm_status(chosen.config))
+        return stdio.run(scanner, _envelope(), chosen.log)
     finally:
         scanner.close()
 

@@ -136,11 +136,6 @@ def scanner(options: argparse.Namespace, chosen: Config | None = None) -> Scanne
     return assemble.scanner(chosen or config(options), options.engine, state_directory(options), os.uname().nodename)
 
 
-def alarm_status(config: Config) -> int:
-    """Exit status of the filter after an alarm."""
-    return int(str(config.settings["filter.alarm_status"]))
-
-
 def to_stderr(text: str, _level: int = 6) -> None:
     """One line on standard error, in one write.  Nobody loses mail because nobody listens there."""
     try:

@@ -37,7 +37,6 @@ Log = Callable[[str, int], None]  # the final line, its level in syslog
 
 
 LOG_ERR = 3
-_ALARM = -1  # stands for the status that the configuration has for it
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -55,16 +54,15 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(signal.Signals(number).name)
 
 
-def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: int = 1, *, alarm_status: int = EX_OK) -> int:
-    """Filter one message from descriptor `stdin` to `stdout`; the exit status, which is `alarm_status` after an alarm."""
+def run(scanner: Scanner, envelope: Envelope, log: Log, stdin: int = 0, stdout: int = 1) -> int:
+    """Filter one message from descriptor `stdin` to `stdout`; the exit status."""
     before = {number: signal.signal(number, _interrupt) for number in _STOPPING}
     # A reader that went away is an error of this write, not the death of the process without a log line.
     before[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Where the caller ignores it, and we inherit that, the exit status of a scanner's program is lost, and looks like 0: clean.
     before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
-        status = _filter(scanner, envelope, log, stdin, stdout)
-        return alarm_status if status == _ALARM else status
+        return _filter(scanner, envelope, log, stdin, stdout)
     except Interrupted as signalled:
         return _failed(log, f"stopped by {signalled}")
     except BaseException as error:  # noqa: BLE001 - the one catch of the job: a bug keeps the message with its owner
@@ -94,7 +92,7 @@ def _filter(scanner: Scanner, envelope: Envelope, log: Log, stdin: int, stdout: 
         log(reporting.final_line(report, envelope), reporting.severity(report))
         if verdict.disposition is not Disposition.ACCEPT:
             return OUTCOMES[verdict.disposition].exit_status
-        return _ALARM if verdict.alarm else EX_OK
+        return scanner.alarm_status if verdict.alarm else EX_OK
 
 
 def _read(fd: int) -> Iterator[bytes]:

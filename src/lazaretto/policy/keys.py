@@ -52,7 +52,7 @@ KEYS: tuple[Key, ...] = (
         f"what is quarantined when it is disinfected, defanged, cut out or refused; {REPLACED}: whatever is cut out",
     ),
     Key("policy", "save", [], "words", "what is saved as a file of its own when it is cut out, besides: the part, decoded"),
-    Key("policy", "alarm_changes", 0, "number", "more changes to one message than so many are an alarm (see [filter] alarm_status); 0: never"),
+    Key("policy", "alarm_changes", 0, "number", "more changes to one message than so many are an alarm: [filter] alarm_status; 0: never"),
     Key("headers", "announce", True, "flag", "write the status field into every message; false: only where something was found"),
     Key("headers", "status_field", "X-Lazaretto-Status", "field", 'name of the field that tells what was done; "": no field'),
     Key("headers", "scanned_field", "", "field", 'a field at the end of every header that says who scanned, such as X-Antivirus; "": none'),

@@ -48,6 +48,7 @@ def scanner(config: Config, specs: Sequence[str], state_directory: str, host: st
         host,
         _closing(config, specs, chosen),
         _style(config),
+        cast("int", config.settings["filter.alarm_status"]),
     )
 
 

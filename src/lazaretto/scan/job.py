@@ -85,6 +85,7 @@ class Scanner:
         host: str = "",
         closing: Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
         style: Style = DEFAULT_STYLE,
+        alarm_status: int = 1,
     ) -> None:
         self.policy = policy
         self.engines = engines
@@ -95,6 +96,7 @@ class Scanner:
         self.host = host
         self.closing = closing
         self.style = style
+        self.alarm_status = alarm_status  # of the filter
 
     def close(self) -> None:
         """Give back what the engines hold."""
