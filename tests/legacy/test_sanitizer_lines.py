@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lazaretto.errors import ConfigError
-from lazaretto.legacy import sanitizer_lines
-from lazaretto.legacy.sanitizer_lines import MAX_BYTES, MAX_DEPTH, MAX_FILES, MAX_SETTINGS, VARIABLES, Setting, parse
+from lazaretto.legacy import anomy_variables, sanitizer_lines
+from lazaretto.legacy.sanitizer_lines import MAX_BYTES, MAX_DEPTH, MAX_FILES, MAX_SETTINGS, Setting, parse
 
 NOW = 1_000_000_000.0
 
@@ -215,9 +215,9 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_of_variables() -> None:
-    assert len(VARIABLES) == 71
-    assert all(re.fullmatch("[a-z0-9_]+", name) for name in VARIABLES)
-    for name in VARIABLES:
+    assert len(anomy_variables.VARIABLES) == 71
+    assert all(re.fullmatch("[a-z0-9_]+", name) for name in anomy_variables.VARIABLES)
+    for name in anomy_variables.VARIABLES:
         assert settings(f"{name} = 1") == [(name, "=", "1", "argument 1")]
 
 

@@ -162,7 +162,7 @@ def test_any_value_gives_correct_mime(file: str, detail: str, language: str, eol
         ("hello", 1, "expected a comment"),
         ("# c\n\n%% prat\n", 3, "no section 'prat'"),
         (MINIMAL + "%% part\n", MINIMAL.count("\n") + 1, "second section 'part'"),
-        ("%% part\n${fiel}\n", 2, r"unknown variable \$\{fiel\}; there are detail, file, finding, findings"),
+        ("%% part\n${fiel}\n", 2, r"unknown variable \$\{fiel\}; there are detail, file, finding"),
         ("%% finding\n${file}\n", 2, "unknown variable"),
         ("%% reasons\nmalware\n", 2, "expected REASON = phrase"),
         ("%% reasons\nvirus = x\n", 2, "expected REASON = phrase"),

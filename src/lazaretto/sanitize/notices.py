@@ -39,9 +39,24 @@ _QP_WIDTH = 76  # RFC 2045 s6.7 (5)
 _MAX_FINDINGS = 10
 _VARIABLE = regex.compile(r"\$\{([^{}\n]*?)(?:(:-)([^{}\n]*))?\}")
 _TEXT_VARIABLES = frozenset(
-    {"detail", "file", "finding", "findings", "matched", "host", "quarantine_id", "reason", "rule", "saved_as", "scan_id", "time"}
+    {
+        "detail",
+        "file",
+        "finding",
+        "findings",
+        "malware",
+        "matched",
+        "host",
+        "quarantine_id",
+        "reason",
+        "rule",
+        "saved_as",
+        "scan_id",
+        "time",
+    }
 )
 _FINDING_VARIABLES = frozenset({"detail", "engine", "finding", "place", "reason"})
+_MALWARE = (Kind.MALWARE, Kind.DISINFECTED, Kind.ACTIVE)
 _ORDER = (
     Kind.MALWARE,
     Kind.DISINFECTED,
@@ -166,6 +181,7 @@ def _text(template: Template, form: Iterable[str], facts: Facts) -> list[str]:
         "file": display(facts.file),
         "finding": display(findings[0].name) if findings else "",
         "host": display(facts.host),
+        "malware": next((display(f.name) for f in findings if f.kind in _MALWARE), ""),
         "matched": next((display(f.detail.rpartition(" matches ")[0]) for f in findings if " matches " in f.detail), display(facts.file)),
         "quarantine_id": display(facts.quarantine_id),
         "reason": _reason(template, findings[0]) if findings else template.reasons["unscannable"],
