@@ -39,7 +39,7 @@ def test_it_prints_a_configuration(run: Run, tmp_path: Path) -> None:
     assert config.settings["log.level"] == 7
     assert config.engines[0].options["banlist"] == [r"\.tüte$"]
     assert f"# SCANMAIL_LOGLEVEL, {tmp_path}/f-prot.conf:1\n" in out
-    assert "# Not translated: configuration of the Anomy sanitizer" in out
+    assert "# What stands behind its options is for the sanitizer: --sanitizer." in out
 
 
 def test_it_prints_utf_8_whatever_the_terminal_has(tmp_path: Path) -> None:

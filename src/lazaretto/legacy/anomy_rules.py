@@ -161,8 +161,7 @@ def _goal(choice: Choice, rules: list[FileRule]) -> str | None:
         return ""
     if choice.jump == 0:
         return None
-    target = next((other for other in rules if other.number >= choice.jump), None)
-    return None if target is None else f":{target.name}"
+    return ":" + next((other for other in rules if other.number >= choice.jump), rules[-1]).name
 
 
 def _choices(name: str, policy: Value) -> tuple[Choice, ...]:

@@ -148,6 +148,8 @@ def dump(values: Values) -> str:
         op = "="
         for piece in values.text(name).splitlines(keepends=True) or [""]:
             shown = "".join(_DUMPED.get(c, c if c.isprintable() else "?") for c in piece)
+            if shown.startswith(" "):
+                shown = "\\s" + shown[1:]
             if shown.endswith(" "):
                 shown = shown[:-1] + "\\s"
             lines.append(f"{name} {op} {shown}".rstrip())
