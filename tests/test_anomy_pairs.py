@@ -22,7 +22,7 @@ def test_pair(pair: Pair, tmp_path: Path) -> None:
     exit_status = pair.one("exit")
     assert outcome.exit_status == int(exit_status[0] if exit_status is not None else 0), outcome.log
     saved = pair.one("saved")
-    assert outcome.saved == ([] if saved is None else ["\n".join(filter(None, saved[1])).encode()]), outcome.log
+    assert [content.rstrip(b"\n") for content in outcome.saved] == ([] if saved is None else ["\n".join(saved[1]).rstrip("\n").encode()])
     for word in (pair.one("log") or ("", []))[1]:
         assert word in outcome.log
 

@@ -40,7 +40,7 @@ def test_each_policy(word: str) -> None:
     silent = word in ("accept", "unknown")
     assert engine[0]["report"] == ([] if silent else ["matched"])
     assert engine[0]["next"] == (["matched"] if word in ("unknown", "warn") else [])
-    wanted = {
+    wanted: dict[str, Table] = {
         "defang": {"action": "defang"},
         "mangle": {"action": "mangle"},
         "drop": {"action": "replace", "save": False},

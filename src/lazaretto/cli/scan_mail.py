@@ -168,7 +168,7 @@ def _milter_address(value: str, directory: str) -> tuple[str, tuple[str, ...]]:
 
     path = os.path.join(directory, value)
     try:
-        data = _read(path, sendmail_cf.MAX_BYTES + 1)
+        data = read_plain(path, sendmail_cf.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", path) from error
     if len(data) > sendmail_cf.MAX_BYTES:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from lazaretto import regex
 from lazaretto.errors import ConfigError
-from lazaretto.legacy import anomy_variables
+from lazaretto.legacy import anomy_variables, shell
 from lazaretto.legacy.anomy_variables import DEFAULT_RULES, MACRO_PATTERN, MACRO_POLICY, MACRO_RULE, MACRO_SCANNER, VARIABLES
 from lazaretto.legacy.sanitizer_lines import Setting
 
@@ -133,7 +133,7 @@ def settle(settings: Iterable[Setting], base: Mapping[str, str], *, standalone: 
     known: dict[str, Value] = {}
     before = Values(known, base, standalone=standalone)
     for setting in settings:
-        text = setting.value
+        text = shell.text(setting.value)
         if setting.op == "+=":
             current = before.text(setting.name)
             text = text if current == "0" else current + text

@@ -7,7 +7,7 @@
 In every text $N is the number of the part among those of its message that get another name.
 
 Errors:  none; the configuration checks the texts (policy/forms.py).
-See:     names.py, plan.py; RFC 2183, RFC 2392 on Content-ID
+See:     names.py, plan.py; RFC 2183, RFC 2045 s7 on Content-ID
 """
 
 from __future__ import annotations
