@@ -166,4 +166,5 @@ class Report(NamedTuple):
     quarantine_id: str = ""  # under which the original was kept, "" if it was not
     saved: tuple[str, ...] = ()  # files that keep single parts
     backup: str = ""  # file that keeps the message as it came
+    rewritten: tuple[str, ...] = ()  # small changes to what stayed, such as "shell-script"
     engine_ms: tuple[tuple[str, float], ...] = ()  # how long each engine that was asked took for all of the message

@@ -16,6 +16,7 @@ from lazaretto.mime.source import Source
 from lazaretto.model import Part, Path, Treatment
 from lazaretto.sanitize import plan
 from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.rewrite import Rewriting
 from lazaretto.sanitize.style import Style
 
 TAGS = ((b"X-Lazaretto-Status", b"cleaned; found=malware"),)
@@ -505,6 +506,30 @@ def test_parts_with_other_names_are_counted() -> None:
         + fresh % (2, 2, b"two_exe", 2, b"two_exe", 2, b"two")
         + b"--\r\n"
     )
+
+
+REWRITING = Style(rewriting=Rewriting(long_fields=True, shell_scripts=True))
+
+
+def test_what_stays_is_rewritten_and_the_rest_is_not() -> None:
+    """Not what is replaced or renamed, and not what is signed."""
+    script = b"\r\n#!/bin/sh\r\n"
+    signed = b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n" + script + b"--s--\r\n"
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + b"--b\r\n".join((script, script, script, signed)) + b"--b--\r\n"
+    source = Source(message)
+    told: list[str] = []
+    root = scanner.parse(source)
+    edits = plan.plan(source, root, {(1,): REPLACE, (2,): DEFANG}, TAGS, notice, style=REWRITING, rewritten=told)
+    output = b"".join(render(source, edits))
+    assert told == ["shell-script"]
+    assert output.count(b"echo DEFANGED.1") == 1
+    assert output.endswith(b"--b\r\n\r\n#!/bin/sh\r\necho DEFANGED.1\r\nexit" + script + b"--b\r\n" + signed + b"--b--\r\n")
+
+
+def test_a_forged_field_of_ours_is_only_removed() -> None:
+    source = Source(b"X-Lazaretto-Status: " + b"w" * 999 + b"\r\nSubject: x\r\n\r\ntext\r\n")
+    edits = ordered(plan.plan(source, scanner.parse(source), {}, TAGS, notice, style=REWRITING), source.size)
+    assert b"".join(render(source, edits)) == b"X-Lazaretto-Status: cleaned; found=malware\r\nSubject: x\r\n\r\ntext\r\n"
 
 
 def test_a_mangled_part_in_signed_mail_is_replaced() -> None:

@@ -196,6 +196,7 @@ class _Writer:
         for name in ("feat_lengths", "feat_scripts"):
             if values.counts(name):
                 self._set_if_there(anomy_variables.VARIABLES[name].becomes, values.flag(name), name)
+                self._set_if_there("[rewrite] marker", values.word("msg_defanged"), "msg_defanged")
         if values.counts("feat_log_inline"):
             self._set_if_there("[rewrite] report", values.flag("feat_log_inline"), "feat_log_inline")
         for name in ("msg_log_prefix", "msg_signature"):

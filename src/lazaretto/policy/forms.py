@@ -33,6 +33,7 @@ _READ_FIELDS = frozenset(
 _PLAIN_TYPE = regex.compile(r"text/plain(?:; ?charset=\"?[A-Za-z0-9_-]{1,40}\"?)?\Z")
 _SUFFIX = regex.compile(r"\.(?:[A-Za-z0-9-]|\$N){1,30}\Z")
 _DEFANGED_TYPE = regex.compile(r"application/(?:[A-Za-z0-9.-]|\$N){1,60}\Z")
+_MARKER = regex.compile(r"[A-Za-z0-9-]{1,20}\Z")
 _WORD = regex.compile(r"(?:[A-Za-z0-9._@-]|\$N){1,60}\Z")
 _FIELD_NAME = regex.compile(r"[A-Za-z0-9-]{1,76}\Z")  # RFC 5322 s2.2 allows more; some clients do not
 
@@ -238,6 +239,12 @@ def _texts(value: object, expected: str) -> list[str]:
     return value
 
 
+def _marker(value: object) -> str:
+    if not isinstance(value, str) or not _MARKER.match(value):
+        raise ValueError("letters, digits and - (at most 20)")
+    return value
+
+
 def _suffix(value: object) -> str:
     if not isinstance(value, str) or not _SUFFIX.match(value):
         raise ValueError('a dot and letters, digits, - and $N (at most 30), such as ".txt"')
@@ -337,6 +344,7 @@ FORMS: dict[str, Callable[[object], object]] = {
     "fields": _fields,
     "forced fields": _forced_fields,
     "field names": _field_names,
+    "marker": _marker,
     "suffix": _suffix,
     "defanged type": _defanged_type,
     "word": _defanging_word,

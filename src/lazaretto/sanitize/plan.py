@@ -26,6 +26,7 @@ from lazaretto.mime.scanner import MESSAGES
 from lazaretto.mime.source import Source
 from lazaretto.model import Edit, Field, Part, Path, Span, Treatment
 from lazaretto.sanitize import renaming as renames
+from lazaretto.sanitize import rewrite
 from lazaretto.sanitize.renaming import Renaming
 from lazaretto.sanitize.style import DEFAULT, Style
 
@@ -60,9 +61,11 @@ def plan(
     cleaned: Mapping[Path, Source] = NO_CONTENT,
     closing: Tags = (),
     style: Style = DEFAULT,
+    rewritten: list[str] | None = None,
 ) -> tuple[Edit, ...]:
     """All edits of one message: its treatments and our own fields, `tags` on top of the header, `closing` at its end.
 
+    `rewritten` is told what `style` wants to be changed in what stays (rewrite.py).
     `cleaned`: new content of parts, encoded as they are.  A part that is to be disinfected without it is replaced.
     A path that the tree does not have counts as the whole message.
     """
@@ -79,7 +82,22 @@ def plan(
     if wanted.get(()) is Treatment.REPLACE:
         return (replace_message(source, root, notice, tags, closing),)
     own = (*_announce(source, root, tags), *_close(source, root, closing), *_displace(source, root, style))
-    return (*own, *_treat(source, known, wanted, notice, cleaned, style.renaming))
+    rewriting = _rewrite(source, root, wanted, style, _names(tags), rewritten if rewritten is not None else [])
+    return (*own, *rewriting, *_treat(source, known, wanted, notice, cleaned, style.renaming))
+
+
+def _rewrite(
+    source: Source, root: Part, wanted: Mapping[Path, Treatment], style: Style, ours: frozenset[str], told: list[str]
+) -> Iterator[Edit]:
+    """What is changed in parts that nothing else is done to."""
+
+    def stays(part: Part) -> bool:
+        above = (wanted.get(part.path[:length], Treatment.KEEP) for length in range(len(part.path)))
+        return wanted.get(part.path, Treatment.KEEP) is not Treatment.KEEP or Treatment.REPLACE in above or _is_sealed(root, part.path)
+
+    for change in rewrite.changes(source, root, style.rewriting, stays, ours, line_end(source)):
+        told.append(change.what)
+        yield from change.edits
 
 
 def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
@@ -163,7 +181,11 @@ def _treat(
 
 def can_defang(root: Part, path: Path) -> bool:
     """Can the part get other names?  Not the message itself, and nothing that is signed: such are replaced."""
-    return path != () and not any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
+    return path != () and not _is_sealed(root, path)
+
+
+def _is_sealed(root: Part, path: Path) -> bool:
+    return any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
 
 
 def _replace_part(source: Source, part: Part, notice: NoticeMaker) -> Edit:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.rewrite import Rewriting
 
 
 class Style(NamedTuple):
@@ -20,6 +21,7 @@ class Style(NamedTuple):
     if_missing: tuple[tuple[bytes, bytes], ...] = ()  # those that a header gets if it has none of the name
     displaced: frozenset[str] = frozenset()  # names, in lower case, of fields that get another: prefix and name
     prefix: bytes = b"X-Old-"
+    rewriting: Rewriting = Rewriting()
 
     def closing(self, present: Iterable[str]) -> tuple[tuple[bytes, bytes], ...]:
         """What a header is to end with that has the fields `present` (names in lower case)."""

@@ -21,6 +21,7 @@ from lazaretto.engines.base import Engine
 from lazaretto.errors import ConfigError
 from lazaretto.policy.config import Config, EngineTable
 from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.rewrite import Rewriting
 from lazaretto.sanitize.style import Style
 from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.quarantine import Quarantine
@@ -61,6 +62,7 @@ def _style(config: Config) -> Style:
         settings["headers.if_missing"],
         settings["headers.displaced"],
         settings["headers.displaced_prefix"].encode("ascii"),
+        Rewriting(*(settings[f"rewrite.{name}"] for name in Rewriting._fields)),
     )
 
 

@@ -153,6 +153,7 @@ class _Job:
         self.quarantine_id = ""
         self.backup = ""
         self.saved: dict[Path, str] = {}
+        self.rewritten: list[str] = []  # by the last plan
 
     def run(self) -> Report:
         """Of an error of the spool or a store, the report says TEMPFAIL: the message stays with whoever gave it to us."""
@@ -188,7 +189,7 @@ class _Job:
                 trouble = Finding(READER, Kind.ERROR, "system.not-proven", (), "what was left could not be shown to be safe", Reason.DOWN)
                 return self._report(Verdict(Disposition.TEMPFAIL, rule="system", text="not proven"), (), (*self.findings, trouble))
             edits, verdict = proven
-        elif any(edit.span.start < edit.span.stop for edit in edits) and not self._is_safe(edits):
+        elif (self.rewritten or any(edit.span.start < edit.span.stop for edit in edits)) and not self._is_safe(edits):
             # Without the forged field the rest is read otherwise.  As it came, every reading of it has been looked at.
             edits = ()
         return self._report(verdict, edits)
@@ -226,8 +227,11 @@ class _Job:
     def _plan(
         self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], cleaned: Mapping[Path, Source] = plan.NO_CONTENT
     ) -> tuple[Edit, ...]:
-        closing, style = self._closing(), self.owner.style
-        return plan.plan(self.source, root, treatments, verdict.tags, self._notice, cleaned=cleaned, closing=closing, style=style)
+        self.rewritten, closing, style = [], self._closing(), self.owner.style
+        return plan.plan(
+            self.source, root, treatments, verdict.tags, self._notice,
+            cleaned=cleaned, closing=closing, style=style, rewritten=self.rewritten,
+        )  # fmt: skip
 
     def _closing(self) -> Sequence[tuple[bytes, bytes]]:
         """Who scanned; nobody did, if an engine failed that had to answer."""
@@ -386,6 +390,7 @@ class _Job:
             self.quarantine_id,
             tuple(self.saved.values()),
             self.backup,
+            tuple(self.rewritten) if edits else (),
             tuple(self.inquiry.spent_ms.items()),
         )
 
