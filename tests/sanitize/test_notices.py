@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from lazaretto.errors import ConfigError
 from lazaretto.model import Finding, Kind, Reason
 from lazaretto.sanitize.names import display
-from lazaretto.sanitize.notices import LANGUAGES, Facts, Notice, Template, message_notice, parse, part_notice, shipped, with_texts
+from lazaretto.sanitize.notices import (
+    LANGUAGES,
+    Facts,
+    Notice,
+    Template,
+    check,
+    message_notice,
+    parse,
+    part_notice,
+    shipped,
+    summary,
+    with_texts,
+)
 
 NOW = 1_782_900_000.0
 EICAR_FOUND = Finding("yara", Kind.MALWARE, "Eicar-Test-Signature", (2,), "", None, ("2", "a.zip", "b.exe"))
@@ -229,3 +241,17 @@ def test_the_name_that_an_expression_has_found() -> None:
 def test_unknown_variables_in_texts(texts: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="unknown variable"):
         with_texts(parse(MINIMAL), *texts)
+
+
+def test_a_summary_tells_what_was_found() -> None:
+    notice = summary(load("en"), facts(EICAR_FOUND), "Changed on ${host}:\n", "\nAsk ${quarantine_id}.", b"\n")
+    text, name = read(notice)
+    assert text == "Changed on mx.example.org:\n  * Eicar-Test-Signature (yara) in 2 / a.zip / b.exe\n"
+    assert name == ""
+    assert b"Content-Disposition: inline\n" in notice.header
+
+
+def test_check_of_texts() -> None:
+    check("", "${file} ${finding:-x}")
+    with pytest.raises(ValueError, match=r"unknown variable \$\{nobody\}"):
+        check("", "a\n${nobody}")

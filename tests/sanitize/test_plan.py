@@ -17,13 +17,13 @@ from lazaretto.model import Part, Path, Treatment
 from lazaretto.sanitize import plan
 from lazaretto.sanitize.renaming import Renaming
 from lazaretto.sanitize.rewrite import Rewriting
-from lazaretto.sanitize.style import Style
+from lazaretto.sanitize.style import Style, Summary
 
 TAGS = ((b"X-Lazaretto-Status", b"cleaned; found=malware"),)
 REPLACE, DEFANG, KEEP = Treatment.REPLACE, Treatment.DEFANG, Treatment.KEEP
 
 
-def notice(part: Part, eol: bytes, whole: bool) -> bytes:
+def notice(part: Part, eol: bytes, whole: bool | None) -> bytes:
     """Header, empty line, body, complete lines: as sanitize.notices makes them."""
     kind = b"message" if whole else b"part " + ".".join(map(str, part.path)).encode()
     return b"Content-Type: text/plain" + eol + eol + b"NOTICE " + kind + eol
@@ -575,3 +575,56 @@ def test_what_stands_for_a_whole_message_gets_them_too() -> None:
 def test_a_header_that_clients_read_differently_is_left_alone(message: bytes) -> None:
     source = Source(message)
     assert plan.plan(source, scanner.parse(source), {}, (), notice, style=STYLE) == ()
+
+
+SUMMARY = Style(summary=Summary(wanted=True))
+
+
+def summarised(message: bytes, treatments: Mapping[Path, Treatment], style: Style = SUMMARY) -> bytes:
+    def tell(part: Part, eol: bytes, whole: bool | None) -> bytes:
+        head = b"Content-Type: text/plain" + eol + b"Content-Transfer-Encoding: 7bit" + eol + eol
+        return head + b"SUMMARY" + eol if whole is None else notice(part, eol, whole)
+
+    source = Source(message)
+    edits = plan.plan(source, scanner.parse(source), treatments, (), tell, style=style)
+    return b"".join(render(source, ordered(edits, source.size)))
+
+
+@pytest.mark.parametrize("eol", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("closing", [b"--b--\r\nepilogue\r\n", b"--b--", b""])
+def test_a_summary_is_the_last_part(eol: bytes, closing: bytes) -> None:
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n\r\none\r\n--b \r\nX: y\r\n\r\n"
+    tail = b"two\r\n" if closing else b"two"
+    message = (head + tail + closing).replace(b"\r\n", eol)
+    part = b"--b \r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: 7bit\r\n\r\nSUMMARY\r\n"
+    output = summarised(message, {(1,): DEFANG}).replace(eol, b"\r\n")
+    assert output.endswith((b"two\r\n" + part + closing) if closing else b"two\r\n" + part)
+    gone = summarised(message, {(2,): REPLACE}).replace(eol, b"\r\n")
+    assert b"NOTICE part 2\r\n" + (b"" if closing else b"\r\n") + part in gone
+
+
+def test_a_summary_stands_behind_a_lone_text() -> None:
+    message = b"Subject: x\r\n\r\n#!/bin/sh\r\n"
+    style = SUMMARY._replace(rewriting=Rewriting(shell_scripts=True))
+    assert summarised(message, {}, style).endswith(b"exit\r\n#!/bin/sh\r\n-- \r\nSUMMARY\r\n")
+    assert summarised(message.removesuffix(b"\r\n"), {}, style).endswith(b"exit\r\n#!/bin/sh\r\n-- \r\nSUMMARY\r\n")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n",
+        b"Content-Type: text/html\r\n\r\n#!/bin/sh\r\n",
+        b"Content-Transfer-Encoding: base64\r\n\r\nIyEvYmluL3NoCg==\r\n",
+    ],
+)
+def test_no_place_for_a_summary(message: bytes) -> None:
+    style = SUMMARY._replace(rewriting=Rewriting(shell_scripts=True))
+    assert b"SUMMARY" not in summarised(message, {(1,): DEFANG} if b"multipart" in message else {}, style)
+
+
+def test_no_summary_of_nothing_or_of_a_message_that_is_gone() -> None:
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n"
+    assert summarised(message, {}) == message
+    assert b"SUMMARY" not in summarised(message, {(): REPLACE})
+    assert b"SUMMARY" not in summarised(message, {(1,): DEFANG}, Style())

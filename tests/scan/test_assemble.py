@@ -287,3 +287,13 @@ def test_rules_about_files_are_no_scanner(tmp_path: Path) -> None:
     assert assemble.scanner(config(rules + '[headers]\nscanned_field = "X-Antivirus"\n'), (), str(tmp_path)).closing == (
         (b"X-Antivirus", b"Scanned by Lazaretto (yara)"),
     )
+
+
+def test_summaries_and_small_changes(tmp_path: Path) -> None:
+    text = '[rewrite]\nlong_fields = true\nmarker = "X"\n[notices]\nsummary = true\nsummary_prefix = "a"\nsummary_suffix = "b"\n'
+    style = assemble.scanner(config(text), ("none",), str(tmp_path)).style
+    assert style.rewriting == (True, False, "X")
+    assert style.summary == (True, "a", "b")
+    with pytest.raises(ConfigError) as wrong:
+        assemble.scanner(config('[notices]\nsummary_suffix = "${nobody}"\n'), ("none",), str(tmp_path))
+    assert (wrong.value.line, wrong.value.message[:20]) == (2, "summary_suffix: unkn")

@@ -198,10 +198,10 @@ class _Writer:
                 self._set_if_there(anomy_variables.VARIABLES[name].becomes, values.flag(name), name)
                 self._set_if_there("[rewrite] marker", values.word("msg_defanged"), "msg_defanged")
         if values.counts("feat_log_inline"):
-            self._set_if_there("[rewrite] report", values.flag("feat_log_inline"), "feat_log_inline")
-        for name in ("msg_log_prefix", "msg_signature"):
+            self._set("[notices]", "summary", values.flag("feat_log_inline"), "feat_log_inline")
+        for name, key in (("msg_log_prefix", "summary_prefix"), ("msg_signature", "summary_suffix")):
             if values.value(name).origin:
-                self._set_if_there(anomy_variables.VARIABLES[name].becomes, values.expanded(values.text(name)), name)
+                self._set("[notices]", key, values.expanded(_NO_VARIABLE.sub("$ ", values.text(name))), name)
 
     def _set_if_there(self, becomes: str, value: object, *names: str) -> None:
         if _is_there(becomes):

@@ -153,11 +153,16 @@ def _unknown(line: str, allowed: frozenset[str]) -> str:
 
 def with_texts(template: Template, part: str, saved: str) -> Template:
     """`template` with these texts for a part, and for one that was saved; "": its own.  ValueError for a variable that is none."""
-    for text in (part, saved):
+    check(part, saved)
+    return template._replace(part=tuple(part.splitlines()) or template.part, saved=tuple(saved.splitlines()))
+
+
+def check(*texts: str) -> None:
+    """ValueError for a variable that is none."""
+    for text in texts:
         for line in text.splitlines():
             if wrong := _unknown(line, _TEXT_VARIABLES):
                 raise ValueError(wrong)
-    return template._replace(part=tuple(part.splitlines()) or template.part, saved=tuple(saved.splitlines()))
 
 
 def part_notice(template: Template, facts: Facts, eol: bytes) -> Notice:
@@ -169,6 +174,12 @@ def part_notice(template: Template, facts: Facts, eol: bytes) -> Notice:
 def message_notice(template: Template, facts: Facts, eol: bytes) -> Notice:
     """What replaces the content of a whole message: its Content-* fields and its body.  It has no name."""
     return _entity(_text(template, template.message, facts), eol, ())
+
+
+def summary(template: Template, facts: Facts, prefix: str, suffix: str, eol: bytes) -> Notice:
+    """What was found in a message, for a part of its own; `prefix` and `suffix` stand before and behind, with the variables of a notice."""
+    lines = [*prefix.splitlines(), "${findings}", *suffix.splitlines()]
+    return _entity(_text(template, lines, facts), eol, (b"Content-Disposition: inline",))
 
 
 def _text(template: Template, form: Iterable[str], facts: Facts) -> list[str]:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lazaretto import regex
 from lazaretto.mime import tree
-from lazaretto.mime.scanner import MESSAGES
+from lazaretto.mime.scanner import IDENTITY, MESSAGES
 from lazaretto.mime.source import Source
 from lazaretto.model import Edit, Field, Part, Path, Span, Treatment
 from lazaretto.sanitize import renaming as renames
@@ -41,8 +41,8 @@ Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
 RENAMING = (Treatment.DEFANG, Treatment.MANGLE)
 NO_CONTENT: Mapping[Path, Source] = {}
 
-# (part, line end, is it a whole message) -> header lines, empty line, text.
-NoticeMaker = Callable[[Part, bytes, bool], bytes]
+# (part, line end, is it a whole message) -> header lines, empty line, text.  None: a summary of the message.
+NoticeMaker = Callable[[Part, bytes, bool | None], bytes]
 
 
 def line_end(source: Source) -> bytes:
@@ -82,8 +82,11 @@ def plan(
     if wanted.get(()) is Treatment.REPLACE:
         return (replace_message(source, root, notice, tags, closing),)
     own = (*_announce(source, root, tags), *_close(source, root, closing), *_displace(source, root, style))
-    rewriting = _rewrite(source, root, wanted, style, _names(tags), rewritten if rewritten is not None else [])
-    return (*own, *rewriting, *_treat(source, known, wanted, notice, cleaned, style.renaming))
+    told: list[str] = rewritten if rewritten is not None else []
+    own += tuple(_rewrite(source, root, wanted, style, _names(tags), told))
+    if style.summary.wanted and (told or any(wanted.values())):
+        own += tuple(_summarise(source, root, notice))
+    return (*own, *_treat(source, known, wanted, notice, cleaned, style.renaming))
 
 
 def _rewrite(
@@ -98,6 +101,24 @@ def _rewrite(
     for change in rewrite.changes(source, root, style.rewriting, stays, ours, line_end(source)):
         told.append(change.what)
         yield from change.edits
+
+
+def _summarise(source: Source, root: Part, notice: NoticeMaker) -> Iterator[Edit]:
+    """A text about the message, where there is a place for it: a last part, or the end of a lone text."""
+    eol = line_end(source)
+    if root.media_type == "multipart/mixed" and root.children:
+        last = root.children[-1]
+        start = source.data.rfind(b"\n", 0, max(last.header.start - 1, 0)) + 1
+        delimiter = source.span(Span(start, last.header.start))
+        if delimiter.startswith(b"--") and delimiter.endswith(b"\n"):
+            at = last.body.stop
+            yield Edit(Span(at, at), eol + delimiter + _fitted(source, at, notice(root, eol, None), eol))
+    elif root.media_type == "text/plain" and not root.children and root.encoding in IDENTITY:
+        text = notice(root, eol, None)
+        header, _, body = text.partition(eol + eol)
+        if b"7bit" in header:  # only ASCII: whatever the charset of the text is called
+            lead = b"" if source.read_at(root.body.stop - 1, 1) == b"\n" or root.body.start == root.body.stop else eol
+            yield Edit(Span(root.body.stop, root.body.stop), lead + b"-- " + eol + body)
 
 
 def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:

@@ -13,6 +13,14 @@ from lazaretto.sanitize.renaming import Renaming
 from lazaretto.sanitize.rewrite import Rewriting
 
 
+class Summary(NamedTuple):
+    """A text in each message that something was done to: what was found in it."""
+
+    wanted: bool = False
+    prefix: str = ""
+    suffix: str = ""
+
+
 class Style(NamedTuple):
     """One for all messages."""
 
@@ -22,6 +30,7 @@ class Style(NamedTuple):
     displaced: frozenset[str] = frozenset()  # names, in lower case, of fields that get another: prefix and name
     prefix: bytes = b"X-Old-"
     rewriting: Rewriting = Rewriting()
+    summary: Summary = Summary()
 
     def closing(self, present: Iterable[str]) -> tuple[tuple[bytes, bytes], ...]:
         """What a header is to end with that has the fields `present` (names in lower case)."""

@@ -22,7 +22,7 @@ from lazaretto.errors import ConfigError
 from lazaretto.policy.config import Config, EngineTable
 from lazaretto.sanitize.renaming import Renaming
 from lazaretto.sanitize.rewrite import Rewriting
-from lazaretto.sanitize.style import Style
+from lazaretto.sanitize.style import Style, Summary
 from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.quarantine import Quarantine
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Closing = Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]]  # as Scanner has it
 
 FPROT_TEXT = "Scanned by F-Prot Antivirus (http://www.f-prot.com)"
+_SUMMARY = ("summary", "summary_prefix", "summary_suffix")
 _KINDS_BESIDES = ("attachments", "lists", "filerules")  # look at names, not for malware: having them is no choice of a scanner
 _FIND_CLAMD_S = 0.5  # a clamd that needs longer for a PONG is no help to a filter that nobody configured
 
@@ -63,6 +64,7 @@ def _style(config: Config) -> Style:
         settings["headers.displaced"],
         settings["headers.displaced_prefix"].encode("ascii"),
         Rewriting(*(settings[f"rewrite.{name}"] for name in Rewriting._fields)),
+        Summary(*(settings[f"notices.{name}"] for name in _SUMMARY)),
     )
 
 
@@ -165,13 +167,14 @@ def _notices(config: Config) -> Callable[[], Template]:
                 read = notices.parse(file.read(), path)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"notices: cannot be read: {error}", path) from error
-        try:
-            return notices.with_texts(read, *texts)
-        except ValueError as error:
-            key = next(name for name in ("notices.part", "notices.saved_part") if config.settings[name])
-            raise config.origins[key].error(f"notices.part, notices.saved_part: {error}") from None
+        for name, text in texts.items():
+            try:
+                notices.check(text)
+            except ValueError as error:
+                raise config.origins[f"notices.{name}"].error(f"{name}: {error}") from None
+        return notices.with_texts(read, texts["part"], texts["saved_part"])
 
-    texts = str(config.settings["notices.part"]), str(config.settings["notices.saved_part"])
-    if config.notice_template or any(texts):
+    texts = {name: str(config.settings[f"notices.{name}"]) for name in ("part", "saved_part", *_SUMMARY[1:])}
+    if config.notice_template or any(texts.values()):
         template()
     return template

@@ -368,13 +368,14 @@ class _Job:
         for found in walker.message(root) if root is not None else walker.file(name):
             yield found if isinstance(found, Finding) else (found, tuple(self.inquiry.ask(found)))
 
-    def _notice(self, part: Part, eol: bytes, whole: bool) -> bytes:
+    def _notice(self, part: Part, eol: bytes, whole: bool | None) -> bytes:
         from lazaretto.scan import noticing
 
         mine = tuple(finding for finding in self.findings if finding.part[: len(part.path)] == part.path and _matters(finding))
         saved = tuple(path for where, path in self.saved.items() if where[: len(part.path)] == part.path)
         told = noticing.Told(self.now, self.rule, self.scan_id, self.quarantine_id, self.owner.host)
-        text = noticing.make(self.owner.notices(), told, part, mine or tuple(filter(_matters, self.findings)), saved, eol, whole)
+        findings = mine or tuple(filter(_matters, self.findings))
+        text = noticing.make(self.owner.notices(), told, part, findings, saved, eol, whole, self.owner.style.summary)
         self.ours.update(noticing.digests(text, eol))
         return text
 

@@ -14,7 +14,9 @@ from lazaretto.mime import scanner, transfer
 from lazaretto.mime.source import Source
 from lazaretto.model import Finding, Part
 from lazaretto.sanitize import notices
+from lazaretto.sanitize.style import Summary
 
+NO_SUMMARY = Summary()
 _NAMED = 5  # saved files that one notice names
 
 
@@ -29,12 +31,25 @@ class Told(NamedTuple):
 
 
 def make(
-    template: notices.Template, told: Told, part: Part, findings: tuple[Finding, ...], saved: Sequence[str], eol: bytes, whole: bool
+    template: notices.Template,
+    told: Told,
+    part: Part,
+    findings: tuple[Finding, ...],
+    saved: Sequence[str],
+    eol: bytes,
+    whole: bool | None,
+    style: Summary = NO_SUMMARY,
 ) -> bytes:
-    """Header lines, empty line, text.  `saved`: paths of the files that keep the part; `whole`: it stands for a whole message."""
+    """Header lines, empty line, text.  `saved`: paths of the files that keep the part; `whole`: it stands for a whole message.
+
+    whole None: it stands for nothing, but tells what was found in the message.
+    """
     file = part.names[0] if part.names and not whole else ""
     names = ", ".join(map(os.path.basename, saved[:_NAMED]))
     facts = notices.Facts(findings, told.now, file, told.rule, told.scan_id, told.quarantine_id, told.host, names)
+    if whole is None:
+        notice = notices.summary(template, facts, style.prefix, style.suffix, eol)
+        return notice.header + eol + notice.body
     notice = (notices.message_notice if whole else notices.part_notice)(template, facts, eol)
     return notice.header + eol + notice.body
 
