@@ -375,8 +375,8 @@ def test_arguments_from_the_mail() -> None:
     )
     assert not say.by_content
     header = scanner.parse(Source(b"Subject: hello\r\n\r\n")).fields
-    assert say.scan(item_of(b"x", names=("a b.exe",)), context()._replace(fields=header)) == []
-    assert say.scan(item_of(b"x", names=("a b.exe; true",)), context()._replace(fields=header)) != []
+    assert say.scan(item_of(b"x", names=("a b.exe",)), context()._replace(fields={(): header})) == []
+    assert say.scan(item_of(b"x", names=("a b.exe; true",)), context()._replace(fields={(): header})) != []
     assert Command.from_config("say", {"argv": ["true", "{file}"]}).by_content
 
 

@@ -14,6 +14,7 @@ from lazaretto.content.sniff import sniff
 from lazaretto.engines import filerules
 from lazaretto.engines.filerules import FileRules
 from lazaretto.errors import ConfigError, EngineError
+from lazaretto.mime import scanner
 from lazaretto.mime.source import Source
 from lazaretto.model import Item, Kind, Reason
 
@@ -214,3 +215,13 @@ def test_it_decides_as_a_loop_over_the_rules_does(kinds: list[str], name: str) -
             wanted += [] if kind == "accept" else [f"r{number}"]
             decided = kind != "next"
     assert [finding.engine for finding in engine(*rules).scan(file(name), context())] == wanted
+
+
+def test_labels_of_the_part_itself() -> None:
+    """Not of a part of a forwarded message, whose fields are not at hand."""
+    header = scanner.parse(Source(b"Content-ID: <foo.exe@x>\r\n\r\n")).fields
+    ctx = context()._replace(fields={(1,): header})
+    made = engine({"name": "a", "names": [r"\.exe$"]})
+    assert [finding.detail for finding in made.scan(file(), ctx)] == [r"foo.exe matches \.exe$"]
+    assert made.scan(file(), context()) == []
+    assert made.scan(file(trail=("1", "2")), ctx) == []

@@ -236,7 +236,7 @@ class Command:
         raise EngineError(Reason.DOWN, f"{self._argv[0]}: {how}" + (f": {said}" if said else ""))
 
     def _run_on(self, path: str, fd: int | None, item: Item, ctx: ScanContext) -> _Output:
-        argv = arguments.fill(self._argv, path, item.names[0] if item.names else "", ctx.fields)
+        argv = arguments.fill(self._argv, path, item.names[0] if item.names else "", ctx.fields.get((), ()))
         if not self._stdin:
             output = self._run(argv, None, () if fd is None else (fd,), ctx.deadline)
         else:

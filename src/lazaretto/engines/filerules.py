@@ -24,6 +24,7 @@ Findings carry the name of the rule in the place of the engine, for [[rule]]s to
 them apart.  filerule.matched and filerule.clean are BANNED; the others are those of
 the scanner, any engine that can be built from a table.
 
+A Content-Description, and a Content-ID up to its "@", is a name, too, where there is a dot in it.
 Judged are attachments, as by the engine "lists", but for messages without a name.
 
 Limits:  ctx.deadline is looked at between expressions; MAX_RULES; a chain takes at most
@@ -41,7 +42,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lazaretto import regex
-from lazaretto.content.candidates import MAX_CANDIDATES, Candidates, candidates, expressions, search
+from lazaretto.content.candidates import MAX_CANDIDATES, Candidates, candidates, expressions, labels, search
 from lazaretto.content.names import printable
 from lazaretto.engines import registry
 from lazaretto.engines.attachments import inside_archive
@@ -119,7 +120,9 @@ class FileRules:
         """What the rules tell, in the order in which they were asked."""
         if not self.wants(item):
             return []
-        named = candidates(item, self._unnamed, type_names=self._type_names)
+        itself = item.trail == ((".".join(map(str, item.part)),) if item.part else ())
+        found_labels = labels(ctx.fields.get(item.part, ())) if itself else ()
+        named = candidates(item, self._unnamed, type_names=self._type_names, labels=found_labels)
         if not named.complete:
             raise EngineError(Reason.LIMIT, f"more than {MAX_CANDIDATES} names for one file")
         found: list[Finding] = []

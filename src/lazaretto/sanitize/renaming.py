@@ -38,6 +38,9 @@ class Renaming(NamedTuple):
             "content-type": b"Content-Type: " + media_type + b'; name="' + name + b'"',
             "content-disposition": b'Content-Disposition: attachment; filename="' + name + b'"',
         }
+        if any(field.name == "content-description" for field in part.fields):  # which some program shows, or takes for a name
+            before = "" if mangle or not part.names else f" from '{names.display(part.names[0], 80)}'".replace('"', "_")
+            found["content-description"] = f"Content-Description: Renamed{before} to '".encode("ascii", "replace") + name + b"'"
         if self.content_id:
             found["content-id"] = b"Content-ID: <" + self.content_id.replace("$N", str(number)).encode("ascii") + b">"
         return found

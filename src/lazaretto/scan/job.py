@@ -172,7 +172,7 @@ class _Job:
 
     def _run(self) -> Report:
         root = scanner.parse(self.source, self.owner.limits)
-        self.inquiry.ctx = self.inquiry.ctx._replace(fields=root.fields)
+        self.inquiry.ctx = self.inquiry.ctx._replace(fields={part.path: part.fields for part in tree.walk(root)})
         self.findings = self._findings(self.source, root)
         verdict = decide(self.findings, self.envelope, self.owner.policy)
         self.rule = verdict.rule
