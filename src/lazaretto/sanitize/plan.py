@@ -19,6 +19,7 @@ See:     mime/edits.py, docs/flow.md; RFC 2046 s5.1.1, RFC 1847, RFC 5322 s2.2.3
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lazaretto import regex
 from lazaretto.mime import tree
@@ -30,6 +31,9 @@ from lazaretto.sanitize import rewrite
 from lazaretto.sanitize.renaming import Renaming
 from lazaretto.sanitize.style import DEFAULT, Style
 
+if TYPE_CHECKING:
+    from lazaretto.sanitize.blocks import Block
+
 # A field that every client reads alike: printable name, colon, no NUL, no stray CR, no line of blanks inside.
 _PLAIN_FIELD = regex.compile(rb"[!-9;-~]+:(?:[^\0\r\n]*(?:\r?\n(?=[ \t]+[^ \t\r\n])))*[^\0\r\n]*(?:\r?\n)?")
 _MBOX_LINE = regex.compile(rb"From [^\r\n]*\r?\n")
@@ -39,6 +43,7 @@ _ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/
 
 Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
 RENAMING = (Treatment.DEFANG, Treatment.MANGLE)
+NO_BLOCKS: Mapping[Path, Sequence[Block]] = {}
 NO_CONTENT: Mapping[Path, Source] = {}
 
 # (part, line end, is it a whole message) -> header lines, empty line, text.  None: a summary of the message.
@@ -62,9 +67,11 @@ def plan(
     closing: Tags = (),
     style: Style = DEFAULT,
     rewritten: list[str] | None = None,
+    blocks: Mapping[Path, Sequence[Block]] = NO_BLOCKS,
 ) -> tuple[Edit, ...]:
     """All edits of one message: its treatments and our own fields, `tags` on top of the header, `closing` at its end.
 
+    `blocks`: files encoded in parts, which are treated instead of the parts themselves.
     `rewritten` is told what `style` wants to be changed in what stays (rewrite.py).
     `cleaned`: new content of parts, encoded as they are.  A part that is to be disinfected without it is replaced.
     A path that the tree does not have counts as the whole message.
@@ -74,6 +81,8 @@ def plan(
     wanted: dict[Path, Treatment] = {}
     for path, treatment in treatments.items():
         here = path if path in known else ()
+        if here in blocks:
+            continue
         if treatment in RENAMING and not can_defang(root, here):
             treatment = Treatment.REPLACE
         if treatment is Treatment.DISINFECT and here not in cleaned:
@@ -83,10 +92,35 @@ def plan(
         return (replace_message(source, root, notice, tags, closing),)
     own = (*_announce(source, root, tags), *_close(source, root, closing), *_displace(source, root, style))
     told: list[str] = rewritten if rewritten is not None else []
-    own += tuple(_rewrite(source, root, wanted, style, _names(tags), told))
-    if style.summary.wanted and (told or any(wanted.values())):
+    touched = wanted | dict.fromkeys(blocks, Treatment.DEFANG)  # texts with such files are not rewritten besides
+    own += tuple(_rewrite(source, root, touched, style, _names(tags), told))
+    if style.summary.wanted and (told or any(touched.values())):
         own += tuple(_summarise(source, root, notice))
+    own += tuple(_treat_blocks(source, known, wanted, blocks, notice, style.renaming))
     return (*own, *_treat(source, known, wanted, notice, cleaned, style.renaming))
+
+
+def _treat_blocks(
+    source: Source,
+    known: Mapping[Path, Part],
+    wanted: Mapping[Path, Treatment],
+    blocks: Mapping[Path, Sequence[Block]],
+    notice: NoticeMaker,
+    renaming: Renaming,
+) -> Iterator[Edit]:
+    from lazaretto.sanitize import blocks as encoded
+
+    eol = line_end(source)
+    number = sum(treatment in RENAMING for treatment in wanted.values())
+    for path, files in blocks.items():
+        if any(wanted.get(path[:length]) is Treatment.REPLACE for length in range(len(path))):
+            continue
+        for file in files:
+            if file.treatment in RENAMING:
+                number += 1
+                yield from encoded.renamed(source, file, renaming, number)
+            else:
+                yield encoded.replaced(source, file, notice(encoded.part_of(known[path], file), eol, False), eol)
 
 
 def _rewrite(

@@ -40,6 +40,7 @@ from lazaretto.policy.rules import Action, Policy, judge
 from lazaretto.sanitize import plan
 from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
 from lazaretto.sanitize.style import Style
+from lazaretto.scan import encoded_files, saving
 from lazaretto.scan.inquiry import Inquiry
 from lazaretto.scan.report import is_changed
 from lazaretto.scan.walk import READER, Walker
@@ -154,6 +155,7 @@ class _Job:
         self.backup = ""
         self.saved: dict[Path, str] = {}
         self.rewritten: list[str] = []  # by the last plan
+        self.blocks = encoded_files.NONE
 
     def run(self) -> Report:
         """Of an error of the spool or a store, the report says TEMPFAIL: the message stays with whoever gave it to us."""
@@ -176,6 +178,8 @@ class _Job:
         self.findings = self._findings(self.source, root)
         verdict = decide(self.findings, self.envelope, self.owner.policy)
         self.rule = verdict.rule
+        if any(treatment for _, treatment in verdict.treatments):
+            self.blocks = encoded_files.find(self.source, root, dict(verdict.treatments), self.findings, self._action, self.owner.limits)
         self._keep(root, verdict)
         if verdict.disposition is not Disposition.ACCEPT:
             return self._report(verdict, ())
@@ -206,22 +210,15 @@ class _Job:
         for path in (*verdict.saved, *self._lost(root, verdict)):
             if self.stores.saved is None:
                 raise OSError("the policy asks for a file of its own for a part, but there is no place for it")
-            part = tree.find(root, path) or root
-            whole = bool(part.children)
-            name = part.names[0] if part.names else "message.eml" if whole else "unnamed"
-            if path in self.disinfected:
-                content = self.cleaned[self.disinfected[path]].chunks()
-            elif whole:
-                content = self.source.chunks(None if part is root else part.body)
-            else:
-                content = transfer.decode(self.source, part.body, part.encoding)
-            self.saved[path] = self.stores.saved.put(content, name, self.now, os.getpid())
+            for key, name, content in saving.contents(self.source, root, path, self.blocks.get(path, ())):
+                chunks = self.cleaned[self.disinfected[path]].chunks() if key in self.disinfected else content
+                self.saved[key] = self.stores.saved.put(chunks, name, self.now, os.getpid())
 
     def _lost(self, root: Part, verdict: Verdict) -> Iterator[Path]:
         """Parts that only were to get other names, and are cut out because they cannot; where there is a place for them."""
         if verdict.disposition is Disposition.ACCEPT and self.stores.saved is not None and not self.quarantine_id:
             for path, treatment in verdict.treatments:
-                if treatment in plan.RENAMING and path not in verdict.saved and not plan.can_defang(root, path):
+                if treatment in plan.RENAMING and path not in (*verdict.saved, *self.blocks) and not plan.can_defang(root, path):
                     yield path
 
     def _plan(
@@ -230,8 +227,11 @@ class _Job:
         self.rewritten, closing, style = [], self._closing(), self.owner.style
         return plan.plan(
             self.source, root, treatments, verdict.tags, self._notice,
-            cleaned=cleaned, closing=closing, style=style, rewritten=self.rewritten,
+            cleaned=cleaned, closing=closing, style=style, rewritten=self.rewritten, blocks=self.blocks,
         )  # fmt: skip
+
+    def _action(self, finding: Finding) -> Action:
+        return judge(finding, self.envelope, self.owner.policy).action
 
     def _closing(self) -> Sequence[tuple[bytes, bytes]]:
         """Who scanned; nobody did, if an engine failed that had to answer."""
@@ -249,6 +249,7 @@ class _Job:
         for attempt in dict.fromkeys((edits, self._plan(root, verdict, cut) if cut != treatments else edits)):
             if self._is_safe(attempt):
                 return attempt, verdict
+        self.blocks = encoded_files.NONE
         if treatments != whole and not self.quarantine_id and self.stores.saved is not None and () not in self.saved:
             # Parts go that policy has nothing against.
             self.saved[()] = self.stores.saved.put(self.source.chunks(), "message.eml", self.now, os.getpid())
