@@ -657,3 +657,48 @@ def test_what_choose_raises(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
     assert (chosen.specs, chosen.log) == ((), setup.to_stderr)
     with pytest.raises(ConfigError, match="Cannot read b: No such file"):
         scan_mail.choose(Invocation(sanitizer=("b",)), str(site.root))
+
+
+def test_a_configuration_in_the_style_of_the_manual(site: Site) -> None:
+    """With all that an installation had: lines that add up, a scanner of its own, a place for what is saved."""
+    avp = site.root / "avp.sh"
+    avp.write_text('#!/bin/sh\ngrep -q Macro "$1" && exit 3\nexit 0\n')
+    avp.chmod(0o755)
+    (site.root / "sanitizer.cfg").write_text(
+        rf"""# Anomy sanitizer
+feat_log_inline = 1
+feat_log_stderr = 0
+score_bad = 100
+file_name_tpl = {site.root}/quarantine/att-$F-$T.$$
+file_list_rules = 4
+msg_defanged = FIXED
+header_info = X-Sanitizer: This message has been sanitized!
+header_url = 0
+header_rev = 0
+file_list_1 = (?i)(winmail\.dat
+file_list_1 += |\.(exe|com|vb[se]|scr|pif))$
+file_list_1_policy = save
+file_list_2 = (?i)\.(gif|jpe?g|png|txt|html?)$
+file_list_2_policy = accept
+file_list_3 = ^[^\.]+$
+file_list_3_policy = accept
+file_list_4 = (?i)\.(doc|xls)$
+file_list_4_policy = accept:accept:save:save
+file_list_4_scanner = 0:5:3,4:{avp} %FILENAME
+"""
+    )
+    clean = site.run("-quarantine", "--", "sanitizer.cfg")
+    header, blank, body = CLEAN.partition(b"\r\n\r\n")
+    assert (clean.returncode, clean.stdout) == (0, header + b"\r\nX-Sanitizer: This message has been sanitized!" + blank + body)
+    program = site.run("-quarantine", "--", "sanitizer.cfg", message=wrappings.attach(b"program", "a.exe"))
+    document = site.run("-quarantine", "--", "sanitizer.cfg", message=wrappings.attach(b"Macro", "a.doc"))
+    harmless = site.run("-quarantine", "--", "sanitizer.cfg", message=wrappings.attach(b"letter", "a.doc"))
+    infected = site.run("-quarantine", "--", "sanitizer.cfg", message=INFECTED)
+    assert [done.returncode for done in (program, document, harmless, infected)] == [0, 0, 0, 0]
+    assert b"filerule.matched (file_list_1)" in program.stdout
+    assert b"file_list_4.infected (file_list_4)" in document.stdout
+    assert "outcome=clean " in programs.final_line(harmless.stderr)
+    assert EICAR not in infected.stdout
+    saved = sorted(path.read_bytes() for path in (site.root / "quarantine").iterdir())
+    assert saved == [b"Macro", b"program"]
+    assert len(site.backups()) == 3
