@@ -164,6 +164,7 @@ def _milter_address(value: str, directory: str) -> tuple[str, tuple[str, ...]]:
     """Where the milter listens: an address, or what a sendmail.cf says.  And what is odd about it."""
     if value.startswith(_MILTER_ADDRESSES):
         return value, ()
+    from lazaretto.cli.sanitizer import read_plain
     from lazaretto.legacy import sendmail_cf
 
     path = os.path.join(directory, value)
