@@ -284,7 +284,7 @@ def test_rules_about_files_are_no_scanner(tmp_path: Path) -> None:
     rules = '[engines.files]\nkind = "filerules"\n'
     assert names(rules) == ["attachments", "files", "yara"]
     assert names(rules, "none") == ["attachments", "files"]
-    assert assemble.scanner(config(rules + '[headers]\nscanned_field = "X-Antivirus"\n'), (), str(tmp_path)).closing == (
+    assert assemble.scanner(config(rules + '[headers]\nscanned_field = "X-Antivirus"\n'), (), str(tmp_path)).closing(()) == (
         (b"X-Antivirus", b"Scanned by Lazaretto (yara)"),
     )
 
