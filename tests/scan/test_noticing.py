@@ -31,3 +31,15 @@ def test_it_tells_and_is_known_again() -> None:
 def test_of_a_whole_message_it_has_no_name() -> None:
     root = scanner.parse(Source(MESSAGE))
     assert b"filename" not in noticing.make(scanners.template(), TOLD, root, EVIL, (), b"\n", True)
+
+
+def test_what_it_is_about() -> None:
+    root = scanner.parse(Source(MESSAGE))
+    part = tree.find(root, (1,))
+    assert part is not None
+    odd, here, there = (
+        Finding("x", kind, "n", path) for kind, path in ((Kind.MALFORMED, (1,)), (Kind.BANNED, (1, 2)), (Kind.ACTIVE, (2,)))
+    )
+    assert noticing.about(part, (odd, here, there)) == (here,)
+    assert noticing.about(part, (odd, there)) == (there,)
+    assert noticing.about(root, (odd, here, there)) == (here, there)

@@ -81,12 +81,13 @@ def status(decisions: Sequence[Decision]) -> str:
 
 def _alarms(decisions: Iterable[Decision], treated: int, policy: Policy) -> bool:
     """Does a rule say so, or were there more changes than usual?  What a rule marks is one, too."""
-    marked = 0
+    marked = set()  # a finding that comes twice is one
     for decision in decisions:
         if decision.alarm:
             return True
-        marked += decision.action is Action.TAG and not decision.rule.startswith("policy.")
-    return 0 < policy.alarm_changes < treated + marked
+        if decision.action is Action.TAG and not decision.rule.startswith("policy."):
+            marked.add(decision.finding)
+    return 0 < policy.alarm_changes < treated + len(marked)
 
 
 def _weight(decision: Decision) -> tuple[object, ...]:

@@ -372,10 +372,9 @@ class _Job:
     def _notice(self, part: Part, eol: bytes, whole: bool | None) -> bytes:
         from lazaretto.scan import noticing
 
-        mine = tuple(finding for finding in self.findings if finding.part[: len(part.path)] == part.path and _matters(finding))
         saved = tuple(path for where, path in self.saved.items() if where[: len(part.path)] == part.path)
         told = noticing.Told(self.now, self.rule, self.scan_id, self.quarantine_id, self.owner.host)
-        findings = mine or tuple(filter(_matters, self.findings))
+        findings = noticing.about(part, self.findings)
         text = noticing.make(self.owner.notices(), told, part, findings, saved, eol, whole, self.owner.style.summary)
         self.ours.update(noticing.digests(text, eol))
         return text
@@ -395,7 +394,3 @@ class _Job:
             tuple(self.rewritten) if edits else (),
             tuple(self.inquiry.spent_ms.items()),
         )
-
-
-def _matters(finding: Finding) -> bool:
-    return finding.kind is not Kind.MALFORMED

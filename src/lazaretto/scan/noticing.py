@@ -7,12 +7,12 @@ See:     sanitize/notices.py
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lazaretto.mime import scanner, transfer
 from lazaretto.mime.source import Source
-from lazaretto.model import Finding, Part
+from lazaretto.model import Finding, Kind, Part
 from lazaretto.sanitize import notices
 from lazaretto.sanitize.style import Summary
 
@@ -28,6 +28,12 @@ class Told(NamedTuple):
     scan_id: str
     quarantine_id: str
     host: str
+
+
+def about(part: Part, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What a notice for `part` tells of: findings in it, else all; not of mere deviations."""
+    weighty = tuple(finding for finding in findings if finding.kind is not Kind.MALFORMED)
+    return tuple(finding for finding in weighty if finding.part[: len(part.path)] == part.path) or weighty
 
 
 def make(
