@@ -40,6 +40,7 @@ NOT_A_FAMILY = {
     "policy",
     "metrics",
     "milter",
+    "notices",
     "process",
     "quarantine",
     "server",

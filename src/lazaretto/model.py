@@ -129,7 +129,8 @@ class Treatment(IntEnum):
     KEEP = 0
     DISINFECT = 1
     DEFANG = 2
-    REPLACE = 3
+    MANGLE = 3
+    REPLACE = 4
 
 
 class Verdict(NamedTuple):
@@ -142,6 +143,7 @@ class Verdict(NamedTuple):
     rule: str = "default"  # which rule decided
     text: str = ""  # for a refusal: what the sender is told
     saved: tuple[Path, ...] = ()  # parts whose content is to be kept in files of their own before they are cut out
+    alarm: bool = False  # the filter is to end with a status of its own, though the message is written
 
 
 class Edit(NamedTuple):
@@ -164,4 +166,5 @@ class Report(NamedTuple):
     quarantine_id: str = ""  # under which the original was kept, "" if it was not
     saved: tuple[str, ...] = ()  # files that keep single parts
     backup: str = ""  # file that keeps the message as it came
+    rewritten: tuple[str, ...] = ()  # small changes to what stayed, such as "shell-script"
     engine_ms: tuple[tuple[str, float], ...] = ()  # how long each engine that was asked took for all of the message

@@ -39,7 +39,7 @@ def test_it_prints_a_configuration(run: Run, tmp_path: Path) -> None:
     assert config.settings["log.level"] == 7
     assert config.engines[0].options["banlist"] == [r"\.tüte$"]
     assert f"# SCANMAIL_LOGLEVEL, {tmp_path}/f-prot.conf:1\n" in out
-    assert "# Not translated: configuration of the Anomy sanitizer" in out
+    assert "# What stands behind its options is for the sanitizer: --sanitizer." in out
 
 
 def test_it_prints_utf_8_whatever_the_terminal_has(tmp_path: Path) -> None:
@@ -135,3 +135,50 @@ def test_no_file(run: Run, tmp_path: Path) -> None:
 def test_a_wrong_command_line(run: Run) -> None:
     assert run(b"", "--prefix", "relative")[0] == 64
     assert run(b"", "--nonsense")[0] == 64
+
+
+CFG = r"""
+score_bad = 100 # as in the manual
+file_list_1 = (?i)\.exe$
+file_list_1_policy = save
+feat_log_xml = 1
+"""
+
+
+def test_arguments_for_the_sanitizer(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sanitizer.cfg").write_text(CFG)
+    arguments = ["--sanitizer", str(tmp_path / "sanitizer.cfg"), "--sanitizer", "file_list_2 += |x"]
+    status, out, err = run(b"SCANMAIL_BANLIST=y\n", *arguments)
+    assert (status, err) == (0, "")
+    config = parse([("printed", out)])
+    assert config.policy.alarm_changes == 100
+    assert [rule.name for rule in config.policy.rules][:2] == ["file_list_1", "file_list_2"]
+    assert f"# feat_log_xml ({tmp_path}/sanitizer.cfg:5) has no effect: " in out
+    assert f"# {tmp_path}/sanitizer.cfg:3\n" in out
+    assert "names = [" in out
+    assert "'(?-i:(?i:y)|x)'," in out
+
+
+def test_the_sanitizers_own_program(run: Run, tmp_path: Path) -> None:
+    """No f-prot.conf is read, for there was none."""
+    (tmp_path / "sanitizer.cfg").write_text(CFG)
+    status, out, err = run(None, "--anomy", str(tmp_path / "sanitizer.cfg"), "-o", str(tmp_path / "lazaretto.toml"))
+    assert (status, out, err) == (0, "", "")
+    config = parse([("written", (tmp_path / "lazaretto.toml").read_text())])
+    assert config.policy.alarm_changes == 100
+    assert [engine.name for engine in config.engines] == ["lists", "sanitizer"]
+
+
+def test_wrong_lines_show_what_was_read_of_them(run: Run) -> None:
+    status, out, err = run(b"", "--anomy", "score_bad = 7", "--anomy", "nonsense")
+    assert (status, out) == (78, "")
+    lines = err.splitlines()
+    assert lines[0] == "Current configuration:"
+    assert "score_bad = 7" in lines
+    assert "Cannot read nonsense: No such file or directory [0] Error in argument 2." in lines[-1]
+
+
+def test_one_of_both(run: Run) -> None:
+    status, _, err = run(b"", "--anomy", "score_bad = 7", "--sanitizer", "score_bad = 7")
+    assert status == 64
+    assert "expected one of them" in err

@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -395,11 +394,39 @@ def test_lines_of_the_sanitizer(site: Site) -> None:
     (site.root / "anomy.conf").write_text("feat_html = 0 # as ever\nfile_list_99 = (?i)\\.exe$\ntry nowhere\n")
     done = site.run("-b", "feat_log_inline = 0", "anomy.conf", "-q")
     kept(done, "Cannot read -q: No such file or directory [0] Error in argument 3.")
-    done = site.run("feat_log_inline = 0", str(site.root / "anomy.conf"), "var_x += y")
+    done = site.run("feat_kill_tnef = 1", str(site.root / "anomy.conf"), "var_x += y")
     assert (done.returncode, done.stdout) == (0, with_field(CLEAN))
     warning, final = done.stderr.decode().splitlines()
-    assert warning.startswith('lazaretto: warning="the sanitizer')
+    assert warning.startswith('lazaretto: warning="sanitizer: feat_kill_tnef (argument 1) has no effect: winmail.dat is always opened')
     assert "outcome=clean " in final
+
+
+def test_rules_of_the_sanitizer(site: Site) -> None:
+    (site.root / "anomy.conf").write_text("file_list_4 = (?i)\\.exe$\nfile_list_4_policy = defang!\nheader_info = X-Own: yes\n")
+    done = site.run("anomy.conf", message=wrappings.attach(b"hello", "a.exe"))
+    assert done.returncode == 1  # "!"
+    assert b'filename="a_exe.DEFANGED-1"' in done.stdout
+    assert b"\r\nX-Own: yes\r\n" in done.stdout
+    assert b"X-Antivirus" not in done.stdout
+    assert " rule=file_list_4 alarm=yes replaced=2 " in programs.final_line(done.stderr)
+
+
+def test_a_person_sees_the_configuration_as_far_as_it_was_read(site: Site) -> None:
+    leader, follower = os.openpty()
+    process = site.start("var_mine = 7", "nonsense", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=follower)
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+        while chunk := os.read(leader, 4096):
+            shown += chunk
+    os.close(leader)
+    assert process.communicate()[0] == b""
+    assert process.returncode == 75
+    lines = shown.decode().splitlines()
+    assert lines[0] == "Current configuration:"
+    assert "var_mine = 7" in lines
+    assert "feat_html = 0" in lines
+    assert "Cannot read nonsense: No such file or directory [0] Error in argument 2." in lines[-1]
 
 
 def test_wrong_lines_of_the_sanitizer(site: Site) -> None:
@@ -467,7 +494,7 @@ def test_one_final_line(site: Site) -> None:
         assert re.match(rb"<22>.{15} scan-mail\.pl\[\d+\]: outcome=clean ", line)  # mail.info
 
         site.configure(SCANMAIL_LOGHOST=str(path), SCANMAIL_LOGLEVEL="info", SCANMAIL_LOGFACILITY="local3")
-        assert site.run("feat_html = 0").stderr == b""
+        assert site.run("feat_kill_tnef = 1").stderr == b""
         assert [line[:5] for line in lines()] == [b"<156>", b"<158>"]  # local3.warning for the sanitizer, local3.info
 
 
@@ -622,14 +649,6 @@ def test_it_imports_nothing_heavy(site: Site) -> None:
     assert not {name for name in names if name.startswith("lazaretto.frontends.") and name.endswith(("server", "daemon", "syslog"))}
 
 
-def test_a_plain_file_only(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"0123456789")
-    assert scan_mail._read(str(tmp_path / "file"), 4) == b"0123"
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    with pytest.raises(OSError, match="not a plain file"):
-        scan_mail._read("/dev/null", 4)
-
-
 def test_what_choose_raises(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in site.environment.items():
         monkeypatch.setenv(name, value)
@@ -638,3 +657,48 @@ def test_what_choose_raises(site: Site, monkeypatch: pytest.MonkeyPatch) -> None
     assert (chosen.specs, chosen.log) == ((), setup.to_stderr)
     with pytest.raises(ConfigError, match="Cannot read b: No such file"):
         scan_mail.choose(Invocation(sanitizer=("b",)), str(site.root))
+
+
+def test_a_configuration_in_the_style_of_the_manual(site: Site) -> None:
+    """With all that an installation had: lines that add up, a scanner of its own, a place for what is saved."""
+    avp = site.root / "avp.sh"
+    avp.write_text('#!/bin/sh\ngrep -q Macro "$1" && exit 3\nexit 0\n')
+    avp.chmod(0o755)
+    (site.root / "sanitizer.cfg").write_text(
+        rf"""# Anomy sanitizer
+feat_log_inline = 1
+feat_log_stderr = 0
+score_bad = 100
+file_name_tpl = {site.root}/quarantine/att-$F-$T.$$
+file_list_rules = 4
+msg_defanged = FIXED
+header_info = X-Sanitizer: This message has been sanitized!
+header_url = 0
+header_rev = 0
+file_list_1 = (?i)(winmail\.dat
+file_list_1 += |\.(exe|com|vb[se]|scr|pif))$
+file_list_1_policy = save
+file_list_2 = (?i)\.(gif|jpe?g|png|txt|html?)$
+file_list_2_policy = accept
+file_list_3 = ^[^\.]+$
+file_list_3_policy = accept
+file_list_4 = (?i)\.(doc|xls)$
+file_list_4_policy = accept:accept:save:save
+file_list_4_scanner = 0:5:3,4:{avp} %FILENAME
+"""
+    )
+    clean = site.run("-quarantine", "--", "sanitizer.cfg")
+    header, blank, body = CLEAN.partition(b"\r\n\r\n")
+    assert (clean.returncode, clean.stdout) == (0, header + b"\r\nX-Sanitizer: This message has been sanitized!" + blank + body)
+    program = site.run("-quarantine", "--", "sanitizer.cfg", message=wrappings.attach(b"program", "a.exe"))
+    document = site.run("-quarantine", "--", "sanitizer.cfg", message=wrappings.attach(b"Macro", "a.doc"))
+    harmless = site.run("-quarantine", "--", "sanitizer.cfg", message=wrappings.attach(b"letter", "a.doc"))
+    infected = site.run("-quarantine", "--", "sanitizer.cfg", message=INFECTED)
+    assert [done.returncode for done in (program, document, harmless, infected)] == [0, 0, 0, 0]
+    assert b"filerule.matched (file_list_1)" in program.stdout
+    assert b"file_list_4.infected (file_list_4)" in document.stdout
+    assert "outcome=clean " in programs.final_line(harmless.stderr)
+    assert EICAR not in infected.stdout
+    saved = sorted(path.read_bytes() for path in (site.root / "quarantine").iterdir())
+    assert saved == [b"Macro", b"program"]
+    assert len(site.backups()) == 3

@@ -13,9 +13,12 @@ from lazaretto.content.candidates import (
     expressions,
     file_types,
     is_body_text,
+    labels,
     matches_all,
     search,
 )
+from lazaretto.mime import scanner
+from lazaretto.mime.source import Source
 
 EXE = b"MZ\x90\0\x03\0\0\0"
 
@@ -146,3 +149,27 @@ def test_names_are_bounded_and_none_is_empty(names: list[str], data: bytes, medi
     assert set(found.given) <= set(found.names)
     if not media_type.startswith("message/"):
         assert found.names
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (b"Content-Description: foo.exe\r\n", ("foo.exe",)),
+        (b"Content-Description: =?utf-8?Q?foo=2Eexe?=\r\n", ("foo.exe",)),
+        (b"Content-Description: no name\r\n", ()),
+        (b"Content-Description: The end.\r\n", ()),
+        (b"Content-ID: <foo.exe@host.example.com>\r\n", ("foo.exe",)),
+        (b"Content-ID: <foo@host.com>\r\n", ()),
+        (b"Content-ID: <foo.exe>\r\n", ("foo.exe",)),
+        (b"Subject: foo.exe\r\n", ()),
+        (b"Content-ID: <a.b@x>\r\n" * 99, ("a.b",) * 16),
+    ],
+)
+def test_labels(header: bytes, found: tuple[str, ...]) -> None:
+    assert labels(scanner.parse(Source(header + b"\r\n")).fields) == found
+
+
+def test_labels_are_names_but_not_given_ones() -> None:
+    named = candidates(item_of(b"x", names=("a.txt",)), labels=("foo.exe",))
+    assert "foo.exe" in named.names
+    assert named.given == candidates(item_of(b"x", names=("a.txt",))).given

@@ -14,6 +14,8 @@ from eicar import EICAR
 from lazaretto.engines.base import ScanContext
 from lazaretto.engines.command import PRESETS, Command
 from lazaretto.errors import ConfigError, EngineError
+from lazaretto.mime import scanner
+from lazaretto.mime.source import Source
 from lazaretto.model import Finding, Item, Kind, Reason
 from peers import RealClamd, require
 
@@ -362,3 +364,53 @@ def test_real_clamdscan(tmp_path: Path) -> None:
     finally:
         daemon.stop()
     assert failure(engine).reason is Reason.DOWN
+
+
+# -- what a stranger writes into the arguments, and what a program says in lines
+
+
+def test_arguments_from_the_mail() -> None:
+    say = Command.from_config(
+        "say", {"argv": ["sh", "-c", 'test "$1" = "a b.exe" && test "$2" = hello; exit $?', "{file}", "{name}", "{header:subject}"]}
+    )
+    assert not say.by_content
+    header = scanner.parse(Source(b"Subject: hello\r\n\r\n")).fields
+    assert say.scan(item_of(b"x", names=("a b.exe",)), context()._replace(fields={(): header})) == []
+    assert say.scan(item_of(b"x", names=("a b.exe; true",)), context()._replace(fields={(): header})) != []
+    assert Command.from_config("say", {"argv": ["true", "{file}"]}).by_content
+
+
+def says(lines: str, status: int = 0, **options: object) -> Command:
+    argv = ["sh", "-c", f"printf '{lines}'; exit {status}", "{file}"]
+    return Command.from_config("says", {"argv": argv, "infected": [2], "disinfected": [1], "result_lines": True, **options})
+
+
+def test_lines_name_what_was_found() -> None:
+    (finding,) = says(r"Anomy-FileScan-VirusName: Evil\nAnomy-FileScan-Summary: bad\n", 2).scan(item_of(b"x"), context())
+    assert (finding.kind, finding.name, finding.detail) == (Kind.MALWARE, "Evil", "bad")
+    (finding,) = says(r"Anomy-FileScan-VirusName: Evil\n", 2, result_lines=False).scan(item_of(b"x"), context())
+    assert finding.name == "says.infected"
+
+
+def test_a_line_goes_before_the_status() -> None:
+    assert says(r"Anomy-FileScan-Result: 0\n", 2).scan(item_of(b"x"), context()) == []
+    (finding,) = says(r"Anomy-FileScan-Result: 512\n", 0).scan(item_of(b"x"), context())
+    assert finding.kind is Kind.MALWARE
+    with pytest.raises(EngineError, match="unexpected status 256"):
+        says(r"Anomy-FileScan-Result: 2\n", 0).scan(item_of(b"x"), context())
+
+
+def test_a_new_file_is_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(b"clean")
+    new = rf"Anomy-FileScan-NewFile: {tmp_path}/new\n"
+    kept: list[bytes] = []
+    ctx = context()._replace(cleaned=lambda item, chunks: kept.append(b"".join(chunks)))
+    for status in (0, 1):
+        (finding,) = says(new, status).scan(item_of(b"x"), ctx)
+        assert finding.kind is Kind.DISINFECTED
+    assert kept == [b"clean", b"clean"]
+    for wanted in (context(), ctx):  # nobody wants it; it is not there
+        (finding,) = says(new if wanted.cleaned is None else new.replace("new", "none"), 0).scan(item_of(b"x"), wanted)
+        assert finding.kind is Kind.MALWARE
+    (finding,) = says(new, 2).scan(item_of(b"x"), ctx)
+    assert finding.kind is Kind.MALWARE

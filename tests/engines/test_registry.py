@@ -43,7 +43,7 @@ def test_specifications(text: str, spec: EngineSpec) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown engine ''; known are attachments, clamd, command, fprotd, fpscand, lists, yara"),
+        ("", "unknown engine ''; known are attachments, clamd, command, filerules, fprotd, fpscand, lists, yara"),
         ("avast", "unknown engine 'avast'"),
         ("avast:x", "unknown engine 'avast'"),
         ("yara:", "expected yara or yara:PATH"),

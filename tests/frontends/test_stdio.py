@@ -535,3 +535,15 @@ def test_a_message_that_breaks_off_is_taken_back(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as out, pytest.raises(stdio.Interrupted):
         stdio._write(out.fileno(), chunks())
     assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_an_alarm_has_a_status_of_its_own_and_the_whole_message(home: Path) -> None:
+    rule = '[[rule]]\nname = "bang"\nkind = "malware"\naction = "replace"\nalarm = true\n'
+    done = filtered(home, INFECTED, *configured(home, rule), engine="yara")
+    assert done.returncode == 1
+    assert EICAR not in done.stdout
+    assert done.stdout.endswith(b"--\r\n")
+    assert b" alarm=yes " in done.stderr
+    assert filtered(home, CLEAN, *configured(home, rule), engine="yara").returncode == 0
+    done = filtered(home, INFECTED, *configured(home, "filter.alarm_status = 3\n" + rule), engine="yara")
+    assert done.returncode == 3

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lazaretto.errors import ConfigError
-from lazaretto.legacy import sanitizer_lines
-from lazaretto.legacy.sanitizer_lines import MAX_BYTES, MAX_DEPTH, MAX_FILES, MAX_SETTINGS, VARIABLES, Setting, parse
+from lazaretto.legacy import anomy_variables, sanitizer_lines
+from lazaretto.legacy.sanitizer_lines import MAX_BYTES, MAX_DEPTH, MAX_FILES, MAX_SETTINGS, Setting, parse
 
 NOW = 1_000_000_000.0
 
@@ -215,9 +215,9 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_of_variables() -> None:
-    assert len(VARIABLES) == 71
-    assert all(re.fullmatch("[a-z0-9_]+", name) for name in VARIABLES)
-    for name in VARIABLES:
+    assert len(anomy_variables.VARIABLES) == 71
+    assert all(re.fullmatch("[a-z0-9_]+", name) for name in anomy_variables.VARIABLES)
+    for name in anomy_variables.VARIABLES:
         assert settings(f"{name} = 1") == [(name, "=", "1", "argument 1")]
 
 
@@ -252,3 +252,22 @@ def test_any_value_can_be_written(value: str, op: str) -> None:
     written = "".join({"\\": "\\\\", "#": "\\#", "\n": "\\n", "\t": "\\t", " ": "\\s"}.get(c, c) for c in value)
     if not set(value) & set("\r\f\v"):
         assert [setting.value for setting in parse([f"var_x {op} {written}"], reader({}), NOW)] == [value]
+
+
+def test_depth_of_files_that_the_configuration_wants() -> None:
+    chain: dict[str, bytes | OSError] = {str(depth): str(depth + 1).encode() for depth in range(1, 8)}
+    chain["8"] = b"feat_html=0"
+    assert "nested too deep!" in error("1", files=chain)
+    assert settings("max_conf_recursion = 8", "1", files=chain)[1:] == [("feat_html", "=", "0", "8:1")]
+    assert "nested too deep! [7]" in error("max_conf_recursion = 7", "1", files=chain)
+
+
+@pytest.mark.parametrize("value", ["0", "51", "many", "", "-1"])
+def test_depths_that_are_none(value: str) -> None:
+    assert "max_conf_recursion: expected a number from 1 to 50!" in error(f"max_conf_recursion = {value}")
+
+
+def test_an_error_has_the_settings_before_it() -> None:
+    with pytest.raises(sanitizer_lines.LinesError) as wrong:
+        parse(("score_bad = 1", "file"), reader({"file": b"feat_html = 0\nnonsense\n"}), NOW)
+    assert [(setting.name, setting.value) for setting in wrong.value.settings] == [("score_bad", "1"), ("feat_html", "0")]

@@ -245,3 +245,18 @@ def test_only_belongs_to_no_engine() -> None:
     (table,) = parse([("f", "[engines.yara]\nonly = ['\\.exe$']\nrules = []\n")]).engines
     assert table.only == (r"\.exe$",)
     assert table.options == {"rules": []}
+
+
+def test_alarm() -> None:
+    text = """
+policy.alarm_changes = 3
+[[rule]]
+name = "a"
+kind = "malware"
+action = "replace"
+alarm = true
+"""
+    found = parse([("a.toml", text)])
+    assert found.policy.alarm_changes == 3
+    assert found.policy.rules[0].alarm
+    assert found.settings["filter.alarm_status"] == 1

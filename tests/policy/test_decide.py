@@ -232,3 +232,21 @@ def test_disinfected() -> None:
     assert verdict.treatments == (((1,), Treatment.DISINFECT), ((2,), Treatment.REPLACE))
     assert verdict.quarantine
     assert decide([found("disinfected", (1,))]).tags == tag("cleaned; found=disinfected; rule=policy.disinfected")
+
+
+@pytest.mark.parametrize(
+    ("findings", "rules", "most", "alarm"),
+    [
+        ([found("malware", (2,))], (), 0, False),
+        ([found("malware", (2,))], (Rule("a", Action.REPLACE, (("kind", ("malware",)),), alarm=True),), 0, True),
+        ([found("active", (2,))], (Rule("a", Action.REPLACE, (("kind", ("malware",)),), alarm=True),), 0, False),
+        ([found("malware", (2,)), found("active", (3,))], (), 2, False),
+        ([found("malware", (2,)), found("active", (3,))], (), 1, True),
+        ([found("malware", (2,)), found("active", (2,))], (), 1, False),  # one part, one change
+        ([found("malware", (2,)), found("encrypted", (3,))], (), 1, False),
+        ([found("malware", (2,)), found("encrypted", (3,))], (Rule("a", Action.TAG, (("reason", ("encrypted",)),)),), 1, True),
+        ([], (), 1, False),
+    ],
+)
+def test_alarm(findings: list[Finding], rules: tuple[Rule, ...], most: int, alarm: bool) -> None:
+    assert decide(findings, NOBODY, Policy(rules, alarm_changes=most)).alarm is alarm

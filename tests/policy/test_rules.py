@@ -148,7 +148,7 @@ def test_optional_engine() -> None:
 
 
 def test_action_names() -> None:
-    assert list(ACTIONS) == ["pass", "tag", "disinfect", "defang", "replace", "replace-message", "tempfail", "discard", "reject"]
+    assert list(ACTIONS) == ["pass", "tag", "disinfect", "defang", "mangle", "replace", "replace-message", "tempfail", "discard", "reject"]
 
 
 @pytest.mark.parametrize(

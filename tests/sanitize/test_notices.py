@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from lazaretto.errors import ConfigError
 from lazaretto.model import Finding, Kind, Reason
 from lazaretto.sanitize.names import display
-from lazaretto.sanitize.notices import LANGUAGES, Facts, Notice, Template, message_notice, parse, part_notice, shipped
+from lazaretto.sanitize.notices import (
+    LANGUAGES,
+    Facts,
+    Notice,
+    Template,
+    check,
+    message_notice,
+    parse,
+    part_notice,
+    shipped,
+    summary,
+    with_texts,
+)
 
 NOW = 1_782_900_000.0
 EICAR_FOUND = Finding("yara", Kind.MALWARE, "Eicar-Test-Signature", (2,), "", None, ("2", "a.zip", "b.exe"))
@@ -162,7 +174,7 @@ def test_any_value_gives_correct_mime(file: str, detail: str, language: str, eol
         ("hello", 1, "expected a comment"),
         ("# c\n\n%% prat\n", 3, "no section 'prat'"),
         (MINIMAL + "%% part\n", MINIMAL.count("\n") + 1, "second section 'part'"),
-        ("%% part\n${fiel}\n", 2, r"unknown variable \$\{fiel\}; there are file, findings"),
+        ("%% part\n${fiel}\n", 2, r"unknown variable \$\{fiel\}; there are detail, file, finding"),
         ("%% finding\n${file}\n", 2, "unknown variable"),
         ("%% reasons\nmalware\n", 2, "expected REASON = phrase"),
         ("%% reasons\nvirus = x\n", 2, "expected REASON = phrase"),
@@ -197,3 +209,49 @@ def test_time(seconds: int) -> None:
 def test_wrong_line_ending() -> None:
     with pytest.raises(ValueError, match="line ending"):
         part_notice(parse(MINIMAL), facts(EICAR_FOUND), b"\r")
+
+
+def test_texts_of_the_configuration() -> None:
+    template = with_texts(parse(MINIMAL), "${file} is gone: ${finding:-no idea}\n\nAsk ${quarantine_id}", "${file} is ${saved_as}")
+    assert read(part_notice(template, facts(EICAR_FOUND, file="a.exe"), b"\n"))[0] == "a.exe is gone: Eicar-Test-Signature\n"
+    assert read(part_notice(template, facts(file="a.exe", quarantine_id="Q1"), b"\n"))[0] == "a.exe is gone: no idea\n\nAsk Q1\n"
+    assert read(part_notice(template, facts(file="a.exe")._replace(saved_as="att-1"), b"\n"))[0] == "a.exe is att-1\n"
+    assert read(message_notice(template, facts(), b"\n"))[0] == "M\n"
+
+
+def test_without_a_text_for_saved_parts_the_other_is_for_them() -> None:
+    template = with_texts(parse(MINIMAL), "gone", "")
+    assert read(part_notice(template, facts(file="a")._replace(saved_as="att-1"), b"\n"))[0] == "gone\n"
+    assert with_texts(parse(MINIMAL), "", "") == parse(MINIMAL)
+
+
+def test_a_default_keeps_a_line() -> None:
+    template = with_texts(parse(MINIMAL), "a ${detail}\nb ${detail:-}\nc ${detail:-%DETAIL}", "")
+    assert read(part_notice(template, facts(), b"\n"))[0] == "b\nc %DETAIL\n"
+
+
+def test_the_name_that_an_expression_has_found() -> None:
+    template = with_texts(parse(MINIMAL), "${matched}", "")
+    found = Finding("r", Kind.BANNED, "filerule.matched", (1,), "filetype.exe matches \\.exe$")
+    assert read(part_notice(template, facts(found, file="a.txt"), b"\n"))[0] == "filetype.exe\n"
+    assert read(part_notice(template, facts(EICAR_FOUND, file="a.txt"), b"\n"))[0] == "a.txt\n"
+
+
+@pytest.mark.parametrize("texts", [("${nobody}", ""), ("", "a\n${nobody:-x}"), ("${}", "")])
+def test_unknown_variables_in_texts(texts: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="unknown variable"):
+        with_texts(parse(MINIMAL), *texts)
+
+
+def test_a_summary_tells_what_was_found() -> None:
+    notice = summary(load("en"), facts(EICAR_FOUND), "Changed on ${host}:\n", "\nAsk ${quarantine_id}.", b"\n")
+    text, name = read(notice)
+    assert text == "Changed on mx.example.org:\n  * Eicar-Test-Signature (yara) in 2 / a.zip / b.exe\n"
+    assert name == ""
+    assert b"Content-Disposition: inline\n" in notice.header
+
+
+def test_check_of_texts() -> None:
+    check("", "${file} ${finding:-x}")
+    with pytest.raises(ValueError, match=r"unknown variable \$\{nobody\}"):
+        check("", "a\n${nobody}")

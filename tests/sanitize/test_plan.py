@@ -15,12 +15,15 @@ from lazaretto.mime.edits import ordered, render
 from lazaretto.mime.source import Source
 from lazaretto.model import Part, Path, Treatment
 from lazaretto.sanitize import plan
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.rewrite import Rewriting
+from lazaretto.sanitize.style import Style, Summary
 
 TAGS = ((b"X-Lazaretto-Status", b"cleaned; found=malware"),)
 REPLACE, DEFANG, KEEP = Treatment.REPLACE, Treatment.DEFANG, Treatment.KEEP
 
 
-def notice(part: Part, eol: bytes, whole: bool) -> bytes:
+def notice(part: Part, eol: bytes, whole: bool | None) -> bytes:
     """Header, empty line, body, complete lines: as sanitize.notices makes them."""
     kind = b"message" if whole else b"part " + ".".join(map(str, part.path)).encode()
     return b"Content-Type: text/plain" + eol + eol + b"NOTICE " + kind + eol
@@ -478,3 +481,150 @@ def _kept(source: Source, root: Part) -> list[tuple[int, int]]:
     starts = [0, *(span.stop for span in gone)]
     stops = [*(span.start for span in gone), source.size]
     return list(zip(starts, stops, strict=True))
+
+
+ANOMY = Renaming(".DEFANGED-$N", "application/DEFANGED-$N", "BLACKLISTED", "DEFANGED-$N")
+
+
+def test_parts_with_other_names_are_counted() -> None:
+    """As the sanitizer of old wrote them; a Content-ID goes where it stood, a second one goes."""
+    part = b"Content-ID: <%b@x>\r\nContent-Type: image/png; name=%b.exe\r\nContent-ID: <again@x>\r\n\r\n%b\r\n--b"
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + b"\r\n".join(part % (n, n, n) for n in (b"one", b"two"))
+    message += b"--\r\n"
+    source = Source(message)
+    edits = plan.plan(source, scanner.parse(source), {(1,): Treatment.MANGLE, (2,): DEFANG}, (), notice, style=Style(ANOMY))
+    fresh = (
+        b"Content-ID: <DEFANGED-%d>\r\n"
+        b'Content-Type: application/DEFANGED-%d; name="%b.DEFANGED-%d"\r\n'
+        b'Content-Disposition: attachment; filename="%b.DEFANGED-%d"\r\n'
+        b"\r\n%b\r\n--b"
+    )
+    assert b"".join(render(source, edits)) == (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+        + fresh % (1, 1, b"BLACKLISTED", 1, b"BLACKLISTED", 1, b"one")
+        + b"\r\n"
+        + fresh % (2, 2, b"two_exe", 2, b"two_exe", 2, b"two")
+        + b"--\r\n"
+    )
+
+
+REWRITING = Style(rewriting=Rewriting(long_fields=True, shell_scripts=True))
+
+
+def test_what_stays_is_rewritten_and_the_rest_is_not() -> None:
+    """Not what is replaced or renamed, and not what is signed."""
+    script = b"\r\n#!/bin/sh\r\n"
+    signed = b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n" + script + b"--s--\r\n"
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + b"--b\r\n".join((script, script, script, signed)) + b"--b--\r\n"
+    source = Source(message)
+    told: list[str] = []
+    root = scanner.parse(source)
+    edits = plan.plan(source, root, {(1,): REPLACE, (2,): DEFANG}, TAGS, notice, style=REWRITING, rewritten=told)
+    output = b"".join(render(source, edits))
+    assert told == ["shell-script"]
+    assert output.count(b"echo DEFANGED.1") == 1
+    assert output.endswith(b"--b\r\n\r\n#!/bin/sh\r\necho DEFANGED.1\r\nexit" + script + b"--b\r\n" + signed + b"--b--\r\n")
+
+
+def test_a_forged_field_of_ours_is_only_removed() -> None:
+    source = Source(b"X-Lazaretto-Status: " + b"w" * 999 + b"\r\nSubject: x\r\n\r\ntext\r\n")
+    edits = ordered(plan.plan(source, scanner.parse(source), {}, TAGS, notice, style=REWRITING), source.size)
+    assert b"".join(render(source, edits)) == b"X-Lazaretto-Status: cleaned; found=malware\r\nSubject: x\r\n\r\ntext\r\n"
+
+
+def test_a_mangled_part_in_signed_mail_is_replaced() -> None:
+    message = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\nevil\r\n--b--\r\n"
+    assert b"NOTICE part 1" in planned(message, {(1,): Treatment.MANGLE})
+
+
+STYLE = Style(
+    append=((b"X-Info", b"a"), (b"X-URL", b"b")),
+    if_missing=((b"MIME-Version", b"1.0"), (b"Subject", b"(none)")),
+    displaced=frozenset(("content-length", "lines")),
+    prefix=b"X-FUBAR-",
+)
+
+
+@pytest.mark.parametrize("eol", [b"\r\n", b"\n"])
+def test_fields_that_the_configuration_adds_and_displaces(eol: bytes) -> None:
+    message = eol.join((b"Content-Length: 5", b"Subject: x", b"LINES : 7", b"lines: 8", b"", b"text", b""))
+    source = Source(message)
+    edits = plan.plan(source, scanner.parse(source), {}, TAGS, notice, closing=CLOSING, style=STYLE)
+    fresh = (b"X-Antivirus: Scanned", b"X-Info: a", b"X-URL: b", b"MIME-Version: 1.0")
+    assert b"".join(render(source, edits)).split(eol) == [
+        b"X-Lazaretto-Status: cleaned; found=malware",
+        b"X-FUBAR-Content-Length: 5",
+        b"Subject: x",
+        b"LINES : 7",  # not a field that every client reads alike
+        b"X-FUBAR-lines: 8",
+        *fresh,
+        b"",
+        b"text",
+        b"",
+    ]
+
+
+def test_what_stands_for_a_whole_message_gets_them_too() -> None:
+    source = Source(b"From: a@x\r\n\r\nevil\r\n")
+    edits = plan.plan(source, scanner.parse(source), {(): REPLACE}, (), notice, style=STYLE)
+    head = b"From: a@x\r\nX-Info: a\r\nX-URL: b\r\nMIME-Version: 1.0\r\nSubject: (none)\r\nContent-Type: text/plain\r\n\r\n"
+    assert b"".join(render(source, edits)) == head + b"NOTICE message\r\n"
+
+
+@pytest.mark.parametrize("message", [b"\r\nSubject: x\r\nLines: 1\r\n\r\ntext\r\n", b"just text\r\n"])
+def test_a_header_that_clients_read_differently_is_left_alone(message: bytes) -> None:
+    source = Source(message)
+    assert plan.plan(source, scanner.parse(source), {}, (), notice, style=STYLE) == ()
+
+
+SUMMARY = Style(summary=Summary(wanted=True))
+
+
+def summarised(message: bytes, treatments: Mapping[Path, Treatment], style: Style = SUMMARY) -> bytes:
+    def tell(part: Part, eol: bytes, whole: bool | None) -> bytes:
+        head = b"Content-Type: text/plain" + eol + b"Content-Transfer-Encoding: 7bit" + eol + eol
+        return head + b"SUMMARY" + eol if whole is None else notice(part, eol, whole)
+
+    source = Source(message)
+    edits = plan.plan(source, scanner.parse(source), treatments, (), tell, style=style)
+    return b"".join(render(source, ordered(edits, source.size)))
+
+
+@pytest.mark.parametrize("eol", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("closing", [b"--b--\r\nepilogue\r\n", b"--b--", b""])
+def test_a_summary_is_the_last_part(eol: bytes, closing: bytes) -> None:
+    head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n\r\none\r\n--b \r\nX: y\r\n\r\n"
+    tail = b"two\r\n" if closing else b"two"
+    message = (head + tail + closing).replace(b"\r\n", eol)
+    part = b"--b \r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: 7bit\r\n\r\nSUMMARY\r\n"
+    output = summarised(message, {(1,): DEFANG}).replace(eol, b"\r\n")
+    assert output.endswith((b"two\r\n" + part + closing) if closing else b"two\r\n" + part)
+    gone = summarised(message, {(2,): REPLACE}).replace(eol, b"\r\n")
+    assert b"NOTICE part 2\r\n" + (b"" if closing else b"\r\n") + part in gone
+
+
+def test_a_summary_stands_behind_a_lone_text() -> None:
+    message = b"Subject: x\r\n\r\n#!/bin/sh\r\n"
+    style = SUMMARY._replace(rewriting=Rewriting(shell_scripts=True))
+    assert summarised(message, {}, style).endswith(b"exit\r\n#!/bin/sh\r\n-- \r\nSUMMARY\r\n")
+    assert summarised(message.removesuffix(b"\r\n"), {}, style).endswith(b"exit\r\n#!/bin/sh\r\n-- \r\nSUMMARY\r\n")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n",
+        b"Content-Type: text/html\r\n\r\n#!/bin/sh\r\n",
+        b"Content-Transfer-Encoding: base64\r\n\r\nIyEvYmluL3NoCg==\r\n",
+    ],
+)
+def test_no_place_for_a_summary(message: bytes) -> None:
+    style = SUMMARY._replace(rewriting=Rewriting(shell_scripts=True))
+    assert b"SUMMARY" not in summarised(message, {(1,): DEFANG} if b"multipart" in message else {}, style)
+
+
+def test_no_summary_of_nothing_or_of_a_message_that_is_gone() -> None:
+    message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n"
+    assert summarised(message, {}) == message
+    assert b"SUMMARY" not in summarised(message, {(): REPLACE})
+    assert b"SUMMARY" not in summarised(message, {(1,): DEFANG}, Style())

@@ -14,6 +14,8 @@ from lazaretto.limits import DEFAULT
 from lazaretto.mime.source import Source
 from lazaretto.model import Disposition
 from lazaretto.policy.config import Config, parse
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
 from lazaretto.scan import assemble
 
 FILE = "/etc/lazaretto/test.toml"
@@ -261,3 +263,37 @@ def test_an_engine_that_sees_only_some(tmp_path: Path) -> None:
     assert not engine.wants(item_of(b"x", names=("a.txt",)))
     (_, engine) = assemble.engines(config(text), ("yara",), str(tmp_path))
     assert not engine.wants(item_of(b"x", names=("a.txt",)))
+
+
+def test_texts_of_notices_are_read_at_the_start(tmp_path: Path) -> None:
+    made = assemble.scanner(config('[notices]\npart = "gone: ${file}"\nsaved_part = "saved"\n'), ("none",), str(tmp_path))
+    assert (made.notices().part, made.notices().saved) == (("gone: ${file}",), ("saved",))
+    with pytest.raises(ConfigError) as wrong:
+        assemble.scanner(config('[notices]\nsaved_part = "${nobody}"\n'), ("none",), str(tmp_path))
+    assert (wrong.value.file, wrong.value.line) == (FILE, 2)
+    assert "unknown variable ${nobody}" in wrong.value.message
+
+
+def test_names_of_defanged_parts(tmp_path: Path) -> None:
+    made = assemble.scanner(config('[defang]\nsuffix = ".DEFANGED-$N"\nmangled_name = "BLACKLISTED"\n'), ("none",), str(tmp_path))
+    assert made.style.renaming == Renaming(".DEFANGED-$N", "application/octet-stream", "BLACKLISTED", "")
+    assert assemble.scanner(config(), ("none",), str(tmp_path)).style == DEFAULT_STYLE
+
+
+def test_rules_about_files_are_no_scanner(tmp_path: Path) -> None:
+    rules = '[engines.files]\nkind = "filerules"\n'
+    assert names(rules) == ["attachments", "files", "yara"]
+    assert names(rules, "none") == ["attachments", "files"]
+    assert assemble.scanner(config(rules + '[headers]\nscanned_field = "X-Antivirus"\n'), (), str(tmp_path)).closing(()) == (
+        (b"X-Antivirus", b"Scanned by Lazaretto (yara)"),
+    )
+
+
+def test_summaries_and_small_changes(tmp_path: Path) -> None:
+    text = '[rewrite]\nlong_fields = true\nmarker = "X"\n[notices]\nsummary = true\nsummary_prefix = "a"\nsummary_suffix = "b"\n'
+    style = assemble.scanner(config(text), ("none",), str(tmp_path)).style
+    assert style.rewriting == (True, False, "X")
+    assert style.summary == (True, "a", "b")
+    with pytest.raises(ConfigError) as wrong:
+        assemble.scanner(config('[notices]\nsummary_suffix = "${nobody}"\n'), ("none",), str(tmp_path))
+    assert (wrong.value.line, wrong.value.message[:20]) == (2, "summary_suffix: unkn")

@@ -128,7 +128,7 @@ def _engines(options: argparse.Namespace, config: Config) -> Iterator[Check]:
                 yield Check(WARN, about, f"{text}: {days:.0f} days old", "see to freshclam, or what else brings its signatures")
             else:
                 yield Check(OK, about, text)
-        if all(engine.name in ("attachments", "lists") for engine in scanner.engines):
+        if all(engine.name in ("attachments", "lists", "filerules") for engine in scanner.engines):
             yield Check(WARN, "engines", "nothing looks for malware", "configure an engine: docs/engines.md")
     finally:
         scanner.close()

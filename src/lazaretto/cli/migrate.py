@@ -1,11 +1,15 @@
-"""`lazaretto migrate`: f-prot.conf in, the lazaretto.toml that it stands for out.
+"""`lazaretto migrate`: f-prot.conf in, the lazaretto.toml that it stands for out; and the sanitizer's configuration.
+
+    lazaretto migrate                                      f-prot.conf, as scan-mail reads it
+    lazaretto migrate --sanitizer 'feat_html = 1'          and arguments for the sanitizer, as behind its options
+    lazaretto migrate --anomy /etc/sanitizer.cfg           the sanitizer's own program, without scan-mail
 
 It is the text that `scan-mail` runs on.  The environment counts as it does there: a
-SCANMAIL_ variable goes before the file.  Configuration of the sanitizer is not
-translated yet; the text says so.
+SCANMAIL_ variable goes before the file.
 
-Exit status: 0; 64 wrong command line; 73 the output cannot be written; 78 f-prot.conf is wrong or cannot be read.
-See:  docs/migration.md, legacy/profile.py
+Exit status: 0; 64 wrong command line; 73 the output cannot be written; 78 f-prot.conf or the
+sanitizer's configuration is wrong or cannot be read; of the latter, what was read of it is shown, as it did.
+See:  docs/migration.md, docs/anomy.md, legacy/profile.py, legacy/anomy.py
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 
 from lazaretto.cli import setup
 from lazaretto.errors import EX_OK, ConfigError
@@ -21,10 +26,9 @@ EX_CANTCREAT = 73
 FPROT_CONF = "/etc/f-prot.conf"
 _FIND_CLAMD_S = 0.5
 
-_NOT_YET = """\
-# Not translated: configuration of the Anomy sanitizer, that is what stands behind the options of scan-mail
-# and in files named there.  Backup and quarantine are options, too: -backup is [backup] mode = "all",
-# -quarantine is mode = "changed".
+_OPTIONS = """\
+# Backup and quarantine are options of scan-mail: -backup is [backup] mode = "all", -quarantine is mode = "changed".
+# What stands behind its options is for the sanitizer: --sanitizer.
 """
 
 
@@ -41,6 +45,16 @@ def run(args: list[str]) -> int:
         description="Write the configuration that an f-prot.conf stands for, with the origin of each line.",
     )
     parser.add_argument("--from", dest="source", metavar="FILE", default=FPROT_CONF, help=f"f-prot.conf to read (default: {FPROT_CONF})")
+    parser.add_argument(
+        "--sanitizer",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="argument for the sanitizer: a line, or a file with lines (repeatable)",
+    )
+    parser.add_argument(
+        "--anomy", metavar="LINE", action="append", default=[], help="the same for the program sanitizer.pl; no f-prot.conf is read then"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write (default: standard output)")
     parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
     parser.add_argument(
@@ -49,7 +63,14 @@ def run(args: list[str]) -> int:
     options = parser.parse_args(args)
     if not options.prefix.startswith("/"):
         parser.error(f"--prefix: expected an absolute path, not {options.prefix}")
-    text = translate(options.source, options.prefix)
+    if options.anomy and options.sanitizer:
+        parser.error("--sanitizer is for scan-mail, --anomy for a sanitizer without it: expected one of them")
+    try:
+        text = translate_anomy(options.anomy) if options.anomy else translate(options.source, options.prefix, options.sanitizer)
+    except ConfigError as error:
+        if dump := getattr(error, "dump", ""):
+            sys.stderr.write(f"Current configuration:\n{dump}")
+        raise
     if options.output is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # as TOML is, whatever the terminal has
@@ -64,8 +85,20 @@ def run(args: list[str]) -> int:
     return EX_OK
 
 
-def translate(source: str, prefix: str) -> str:
-    """The text for the f-prot.conf at `source`.  ConfigError for what is wrong in it, or if it cannot be read."""
+def translate_anomy(lines: Sequence[str]) -> str:
+    """The text for the sanitizer's own program.  ConfigError for what is wrong in the lines."""
+    from lazaretto.cli import sanitizer
+    from lazaretto.legacy.page import Page
+    from lazaretto.policy.config import parse
+
+    page = Page()
+    sanitizer.translate(page, lines)
+    parse([("from the sanitizer", page.text())])
+    return page.text()
+
+
+def translate(source: str, prefix: str, lines: Sequence[str] = ()) -> str:
+    """The text for the f-prot.conf at `source` and the sanitizer's `lines`.  ConfigError for what is wrong, or cannot be read."""
     from lazaretto.legacy import fprot_conf, profile
     from lazaretto.policy.config import parse
 
@@ -75,7 +108,12 @@ def translate(source: str, prefix: str) -> str:
         from lazaretto.engines.registry import find_clamd
 
         clamd = find_clamd(_FIND_CLAMD_S) or ""
-    text = profile.toml(conf, prefix, clamd) + "\n" + _NOT_YET
+    page = profile.page_of(conf, prefix, clamd)
+    if lines:
+        from lazaretto.cli import sanitizer
+
+        sanitizer.translate(page, lines, "", conf)
+    text = page.text() + "\n" + _OPTIONS
     parse([(f"from {source}", text)])  # it must not be found out when mail comes
     return text
 

@@ -7,8 +7,8 @@
     scan-mail -postfix ADDRESS                  SMTP on standard input and output, for Postfix' spawn(8)
 
 Everything that is configured becomes the text of a lazaretto.toml: first what the old mail
-scanner did by itself and what f-prot.conf says ($SCANMAIL_CONFIG, else /etc/f-prot.conf),
-then Lazaretto's own configuration where there is one (cli/setup.py), then the command
+scanner did by itself and what f-prot.conf says ($SCANMAIL_CONFIG, else /etc/f-prot.conf), then
+the arguments for the sanitizer (cli/sanitizer.py), then Lazaretto's own configuration where there is one (cli/setup.py), then the command
 line; what is later counts.  `lazaretto migrate` shows what becomes of f-prot.conf.
 
 $SENDER and $RECIPIENT, where the mail system sets them, are the envelope, for rules and the log.
@@ -59,7 +59,7 @@ class Chosen(NamedTuple):
     config: Config
     specs: tuple[str, ...]  # engines, as --engine has them; (): as configured
     log: Log
-    warnings: tuple[str, ...]  # about f-prot.conf
+    warnings: tuple[str, ...]  # about f-prot.conf and the sanitizer's lines
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -97,6 +97,8 @@ def _run(arguments: list[str]) -> int:
         _warn(invocation, chosen)
         scanner = _scanner(chosen)
     except ConfigError as error:
+        if (dump := getattr(error, "dump", "")) and os.isatty(2):  # as the sanitizer did; a mail system's log gets one line
+            setup.to_stderr(f"Current configuration:\n{dump}")
         _complain("configuration", str(error))
         return failed
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, the message stays with its owner
@@ -130,21 +132,26 @@ def choose(invocation: Invocation, directory: str = "") -> Chosen:
         from lazaretto.engines.registry import find_clamd
 
         clamd = find_clamd(_FIND_CLAMD_S) or ""
-    texts = [(f"profile of {path}", profile.toml(conf, profile.prefix(os.path.abspath(sys.argv[0])), clamd))]
-    texts += setup.read_config(setup.config_path(None))
-    milter, warnings = _milter_address(invocation.milter, directory) if invocation.mode == "milter" else ("", ())
-    texts.append(("command line", _command_line(invocation, milter)))
+    page = profile.page_of(conf, profile.prefix(os.path.abspath(sys.argv[0])), clamd)
+    warnings = tuple(conf.unknown())
     if invocation.sanitizer:
-        _check_sanitizer(invocation.sanitizer, directory)
+        from lazaretto.cli import sanitizer
+
+        warnings += tuple(f"sanitizer: {note}" for note in sanitizer.translate(page, invocation.sanitizer, directory, conf))
+    texts = [(f"profile of {path}", page.text())]
+    texts += setup.read_config(setup.config_path(None))
+    milter, odd = _milter_address(invocation.milter, directory) if invocation.mode == "milter" else ("", ())
+    texts.append(("command line", _command_line(invocation, milter)))
     chosen = config.parse(texts)
-    return Chosen(chosen, profile.specs(conf), setup.log(chosen), (*conf.unknown(), *warnings))
+    return Chosen(chosen, profile.specs(conf), setup.log(chosen), (*warnings, *odd))
 
 
 def _fprot_conf(path: str, *, required: bool) -> bytes:
+    from lazaretto.cli.sanitizer import read_plain
     from lazaretto.legacy.shell import MAX_BYTES
 
     try:
-        return _read(path, MAX_BYTES + 1)
+        return read_plain(path, MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if not required:
             return b""
@@ -157,11 +164,12 @@ def _milter_address(value: str, directory: str) -> tuple[str, tuple[str, ...]]:
     """Where the milter listens: an address, or what a sendmail.cf says.  And what is odd about it."""
     if value.startswith(_MILTER_ADDRESSES):
         return value, ()
+    from lazaretto.cli.sanitizer import read_plain
     from lazaretto.legacy import sendmail_cf
 
     path = os.path.join(directory, value)
     try:
-        data = _read(path, sendmail_cf.MAX_BYTES + 1)
+        data = read_plain(path, sendmail_cf.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", path) from error
     if len(data) > sendmail_cf.MAX_BYTES:
@@ -190,30 +198,6 @@ def _command_line(invocation: Invocation, milter: str) -> str:
     return "\n".join(lines)
 
 
-def _check_sanitizer(lines: tuple[str, ...], directory: str) -> None:
-    """ConfigError if the sanitizer would not take these lines."""
-    import time
-
-    from lazaretto.legacy import sanitizer_lines
-
-    def read(name: str) -> bytes:
-        return _read(os.path.join(directory, name), sanitizer_lines.MAX_BYTES + 1)
-
-    sanitizer_lines.parse(lines, read, time.time())
-
-
-def _read(path: str, most: int) -> bytes:
-    """The first `most` bytes of a plain file.  OSError; also for a pipe or a device, where our message might be."""
-    import errno
-    import stat
-
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a plain file", path)
-        return file.read(most)
-
-
 def _scanner(chosen: Chosen) -> Scanner:
     from lazaretto.scan import assemble
     from lazaretto.store.quarantine import default_state_dir
@@ -227,8 +211,6 @@ def _warn(invocation: Invocation, chosen: Chosen) -> None:
     log = chosen.log
     for warning in (*invocation.warnings, *chosen.warnings):
         log(line({"warning": warning}), LOG_WARNING)
-    if invocation.sanitizer:
-        log(line({"warning": "the sanitizer's lines on the command line were checked, but have no effect in this version"}), LOG_WARNING)
 
 
 def _settle(invocation: Invocation) -> tuple[Chosen, str]:

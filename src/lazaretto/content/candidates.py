@@ -25,12 +25,14 @@ from typing import NamedTuple
 
 from lazaretto import regex
 from lazaretto.content import fingerprints, names
+from lazaretto.mime import words
 from lazaretto.mime.filenames import implied_name
-from lazaretto.model import Item
+from lazaretto.model import Field, Item
 
 MAX_LENGTH = 1024  # names.forms gives none that is longer; file systems take 255 bytes
 MAX_CANDIDATES = 4096  # an honest file has under 20; a name made of all tricks at once has 150 forms
 
+_MAX_LABELS = 16
 _UNNAMED = "unnamed.txt"
 _EXTENSION = {"jpeg": "jpg", "tiff": "tif"}  # where it is not the type id
 _TNEF = frozenset(("application/ms-tnef", "application/vnd.ms-tnef"))
@@ -49,8 +51,13 @@ class Candidates(NamedTuple):
     complete: bool = True
 
 
-def candidates(item: Item) -> Candidates:
-    """Every name of `item`, those of the message first."""
+def candidates(item: Item, unnamed: str = _UNNAMED, *, type_names: bool = False, labels: Iterable[str] = ()) -> Candidates:
+    """Every name of `item`, those of the message first.
+
+    `unnamed`: what an item without a name is called if its declared type says nothing.
+    `labels`: of its fields that are no names, and that some program may take for one (labels()).
+    `type_names`: the name that its declared type would get counts even if it has another.
+    """
     found: dict[str, None] = {}
     given: dict[str, None] = {}
     for name in item.names:
@@ -62,23 +69,40 @@ def candidates(item: Item) -> Candidates:
         given.update(dict.fromkeys(forms))
         if len(found) > MAX_CANDIDATES:
             break
-    if not found or found.keys() <= {implied_name(item.media_type)}:
-        found.update(dict.fromkeys(default_names(item)))
+    if type_names or not found or found.keys() <= {implied_name(item.media_type)}:
+        found.update(dict.fromkeys(default_names(item, unnamed)))
+    found.update((label[-MAX_LENGTH:], None) for label in labels)
     found.update((f"filetype.{type_id}", None) for type_id in file_types(item))
     complete = len(found) <= MAX_CANDIDATES
     return Candidates(tuple(found), tuple(given), complete)
 
 
-def default_names(item: Item) -> tuple[str, ...]:
+def labels(fields: Iterable[Field]) -> tuple[str, ...]:
+    """Content-Description, and Content-ID up to its "@", where they look like a file name: with a dot in them.
+
+    What is behind the "@" is a domain, of which many end like a program: .com, .pl, .sh.
+    """
+    found = []
+    for field in fields:
+        if field.name in ("content-description", "content-id"):
+            text = words.decode(b" ".join(field.value.split())[: 4 * MAX_LENGTH].decode("utf-8", "replace"))
+            if field.name == "content-id":
+                text = text.strip("<> ").rpartition("@")[0] or text.strip("<> ")
+            if "." in text.strip("."):
+                found.append(text)
+    return tuple(found[:_MAX_LABELS])
+
+
+def default_names(item: Item, unnamed: str = _UNNAMED) -> tuple[str, ...]:
     """What an item of its declared type is called if it has no name; () for messages, which are opened, not saved."""
-    return () if item.media_type.startswith(("message/", "multipart/")) else (_default_name(item.media_type),)
+    return () if item.media_type.startswith(("message/", "multipart/")) else (_default_name(item.media_type, unnamed),)
 
 
-def _default_name(media_type: str) -> str:
+def _default_name(media_type: str, unnamed: str) -> str:
     if media_type in _TNEF:
         return "winmail.dat"
     type_id = fingerprints.by_media_type(media_type)
-    return f"unnamed.{_EXTENSION.get(type_id, type_id)}" if type_id else _UNNAMED
+    return f"unnamed.{_EXTENSION.get(type_id, type_id)}" if type_id else unnamed
 
 
 def file_types(item: Item) -> tuple[str, ...]:

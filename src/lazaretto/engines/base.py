@@ -12,11 +12,11 @@ See: examples/engine_skeleton.py (run by the tests), docs/engines.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from lazaretto.limits import DEFAULT, Limits
-from lazaretto.model import Envelope, Finding, Item
+from lazaretto.model import Envelope, Field, Finding, Item, Path
 
 
 class ScanContext(NamedTuple):
@@ -28,6 +28,8 @@ class ScanContext(NamedTuple):
     # Takes what an engine made of an item by removing malware; the engine then says Kind.DISINFECTED.
     # None: nobody wants it, so nothing is to be disinfected.
     cleaned: Callable[[Item, Iterable[bytes]], None] | None = None
+    # Fields of the message, (), and of each of its parts: what a stranger wrote.
+    fields: Mapping[Path, tuple[Field, ...]] = {}
 
 
 class EngineInfo(NamedTuple):

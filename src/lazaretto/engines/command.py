@@ -2,9 +2,10 @@
 
 The program gets the content as a file (a path in its arguments, {file}) or on
 standard input, and answers by its exit status; a pattern may take the name of
-what it found from its output.  There is no shell, and nothing that a mail says
-(names, types) reaches the arguments: the file is always called "content".
-A program may also disinfect that file, and say so by its status.
+what it found from its output.  There is no shell, and the file is always called
+"content": nothing that a mail says reaches the arguments, unless these ask for it
+(arguments.py).  A program may also disinfect that file, and say so by its status, or
+say more in lines of its output (resultlines.py).
 
 Limits:  ctx.deadline: then the whole process group is killed.  max_output_bytes
          of output are read for the pattern, more is thrown away.
@@ -19,10 +20,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from lazaretto.engines import descriptor, handover
+from lazaretto.engines import arguments, descriptor, handover, resultlines
 from lazaretto.engines.base import EngineInfo, ScanContext
 from lazaretto.engines.options import Options
 from lazaretto.errors import EngineError
@@ -71,12 +72,11 @@ PRESETS: dict[str, dict[str, object]] = {
 class _Output(NamedTuple):
     status: int
     text: str
+    said: resultlines.Said = resultlines.Said()
 
 
 class Command:
     """See the module."""
-
-    by_content = True
 
     def __init__(
         self,
@@ -95,8 +95,10 @@ class Command:
         max_output_bytes: int = 1 << 16,
         place: handover.Place = handover.PRIVATE,
         version_argv: tuple[str, ...] = (),
+        result_lines: bool = False,
     ) -> None:
         self.name = name
+        self.by_content = not arguments.are_from_mail(argv)
         self.required = required
         self._argv = argv
         self._stdin = stdin
@@ -110,11 +112,12 @@ class Command:
         self._max_output = max_output_bytes
         self._place = place
         self._version_argv = version_argv
+        self._result_lines = result_lines
 
     @classmethod
     def from_config(cls, name: str, table: Mapping[str, object]) -> Command:
         """Options: argv, required, stdin, pass_descriptor, reads_mail, clean, infected, disinfected, encrypted, limit, broken,
-        found_pattern, max_output_bytes, temp_dir, file_mode, file_group, version_argv.
+        found_pattern, max_output_bytes, temp_dir, file_mode, file_group, version_argv, result_lines.
 
         What the table leaves out comes from the preset of that name, if there is one.
         """
@@ -124,8 +127,8 @@ class Command:
             raise options.error("argv", f"expected a program and its arguments; without, the name is one of {', '.join(PRESETS)}")
         stdin = options.flag("stdin", False)
         pass_descriptor = options.flag("pass_descriptor", False)
-        if "{file}" in argv[0]:
-            raise options.error("argv", "the program itself cannot be {file}")
+        if not arguments.are_fixed(argv[0]):
+            raise options.error("argv", "the program itself cannot be {file}, nor anything that a mail says")
         if stdin == any("{file}" in word for word in argv):
             raise options.error("argv", "expected {file} among the arguments, or else stdin = true")
         text = options.text("found_pattern")
@@ -160,6 +163,7 @@ class Command:
             max_output_bytes=options.integer("max_output_bytes", 1 << 16, 1),
             place=handover.place(options),
             version_argv=options.texts("version_argv"),
+            result_lines=options.flag("result_lines", False),
         )
         options.done()
         return engine
@@ -172,15 +176,15 @@ class Command:
         """One finding for each name that the pattern finds, or one for the status."""
         path = descriptor.path_of(item.content) if self._pass or self._stdin else None
         if path is not None:
-            return self._judge(self._run_on(path, item.content.fd, ctx.deadline))
+            return self._judge(self._run_on(path, item.content.fd, item, ctx), item, ctx)
         with handover.copied(item.content, self._place) as path:
-            output = self._run_on(path, None, ctx.deadline)
+            output = self._run_on(path, None, item, ctx)
             changed = self._disinfected and output.status in self._clean and handover.is_changed(path, item.content)
-            if output.status not in self._disinfected and not changed:
-                return self._judge(output)
+            if output.said.new_file or (output.status not in self._disinfected and not changed):
+                return self._judge(output, item, ctx)
             # What was disinfected and cannot be had is infected, and so is what is clean now and was not before.
             kind = Kind.DISINFECTED if not changed and handover.take_back(path, item, ctx) else Kind.MALWARE
-            return [Finding(self.name, kind, name) for name in self._names(output)]
+            return self._found(output, kind)
 
     def info(self, timeout_s: float) -> EngineInfo:
         """The first line of what version_argv prints; without it, whether the program is there."""
@@ -210,13 +214,19 @@ class Command:
         return ["".join(c if c.isprintable() else "?" for c in name)[:200] for name in dict.fromkeys(names) if name][:20]
 
     def _names(self, output: _Output) -> list[str]:
-        return self._named(output) or [f"{self.name}.infected"]
+        return ([output.said.name] if output.said.name else self._named(output)) or [f"{self.name}.infected"]
 
-    def _judge(self, output: _Output) -> list[Finding]:
+    def _found(self, output: _Output, kind: Kind) -> list[Finding]:
+        return [Finding(self.name, kind, name, (), output.said.detail) for name in self._names(output)]
+
+    def _judge(self, output: _Output, item: Item, ctx: ScanContext) -> list[Finding]:
+        if output.said.new_file and output.status in (*self._clean, *self._disinfected):
+            # As above: what is to be delivered instead, and cannot be had, leaves what must not be delivered.
+            return self._found(output, Kind.DISINFECTED if handover.take_back(output.said.new_file, item, ctx) else Kind.MALWARE)
         reason = self._unscannable.get(output.status)
         found = output.status in self._infected or output.status in self._disinfected
         if found or ((output.status in self._clean or reason) and self._named(output)):
-            return [Finding(self.name, Kind.MALWARE, name) for name in self._names(output)]
+            return self._found(output, Kind.MALWARE)
         if output.status in self._clean:
             return []
         if reason:
@@ -225,14 +235,19 @@ class Command:
         how = f"ended by signal {-output.status}" if output.status < 0 else f"unexpected status {output.status}"
         raise EngineError(Reason.DOWN, f"{self._argv[0]}: {how}" + (f": {said}" if said else ""))
 
-    def _run_on(self, path: str, fd: int | None, deadline: float) -> _Output:
-        pass_fds = () if fd is None else (fd,)
+    def _run_on(self, path: str, fd: int | None, item: Item, ctx: ScanContext) -> _Output:
+        argv = arguments.fill(self._argv, path, item.names[0] if item.names else "", ctx.fields.get((), ()))
         if not self._stdin:
-            return self._run(tuple(word.replace("{file}", path) for word in self._argv), None, pass_fds, deadline)
-        with open(path, "rb", buffering=0) as file:
-            return self._run(self._argv, file.fileno(), (), deadline)
+            output = self._run(argv, None, () if fd is None else (fd,), ctx.deadline)
+        else:
+            with open(path, "rb", buffering=0) as file:
+                output = self._run(argv, file.fileno(), (), ctx.deadline)
+        if not self._result_lines:
+            return output
+        said = resultlines.read(output.text)
+        return _Output(output.status if said.status is None else said.status, output.text, said)
 
-    def _run(self, argv: tuple[str, ...], stdin: int | None, pass_fds: tuple[int, ...], deadline: float) -> _Output:
+    def _run(self, argv: Sequence[str | bytes], stdin: int | None, pass_fds: tuple[int, ...], deadline: float) -> _Output:
         import subprocess
 
         try:
@@ -247,12 +262,12 @@ class Command:
                 bufsize=0,
             )
         except (OSError, ValueError) as e:
-            raise EngineError(Reason.DOWN, f"{argv[0]}: cannot be started: {getattr(e, 'strerror', None) or e}") from None
+            raise EngineError(Reason.DOWN, f"{self._argv[0]}: cannot be started: {getattr(e, 'strerror', None) or e}") from None
         try:
             text = self._listen(process, deadline)
             return _Output(process.wait(), text)
         except TimeoutError:
-            raise EngineError(Reason.TIMEOUT, f"{argv[0]}: did not end in time, killed") from None
+            raise EngineError(Reason.TIMEOUT, f"{self._argv[0]}: did not end in time, killed") from None
         finally:
             _kill_group(process)
 

@@ -58,6 +58,20 @@ class Options:
             raise self.error(key, 'expected a list of texts, such as ["a", "b"]')
         return tuple(str(v) for v in value)
 
+    def table(self, key: str) -> Mapping[str, object] | None:
+        value = self._get(key)
+        if value is not None and not isinstance(value, dict):
+            raise self.error(key, "expected a table, such as {a = 1}")
+        return value
+
+    def tables(self, key: str) -> tuple[Mapping[str, object], ...]:
+        value = self._get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+            raise self.error(key, f"expected [[engines.{self._name}.{key}]], with two brackets, for each of them")
+        return tuple(value)
+
     def numbers(self, key: str, default: Sequence[int]) -> tuple[int, ...]:
         value = self._get(key)
         if value is None:

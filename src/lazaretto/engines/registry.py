@@ -25,6 +25,7 @@ ENGINES = {
     "attachments": ("lazaretto.engines.attachments", "Attachments"),
     "clamd": ("lazaretto.engines.clamd", "Clamd"),
     "command": ("lazaretto.engines.command", "Command"),
+    "filerules": ("lazaretto.engines.filerules", "FileRules"),
     "fpscand": ("lazaretto.engines.fpscand", "Fpscand"),
     "fprotd": ("lazaretto.engines.fprotd", "Fprotd"),
     "lists": ("lazaretto.engines.lists", "Lists"),

@@ -28,7 +28,7 @@ from lazaretto.frontends import failure, shared_files
 from lazaretto.frontends.stdio import LOG_ERR, Log
 from lazaretto.mime.edits import render
 from lazaretto.mime.source import CHUNK, Source
-from lazaretto.model import Disposition, Envelope, Report, Treatment
+from lazaretto.model import Disposition, Envelope, Report
 from lazaretto.policy import outcomes
 from lazaretto.scan import report as reporting
 from lazaretto.scan.job import Scanner
@@ -264,8 +264,7 @@ class Conversation:
 def _code(report: Report) -> tuple[Code, str]:
     verdict = report.verdict
     if verdict.disposition is Disposition.ACCEPT:
-        changed = any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments)
-        return (Code.MODIFIED, "modified") if changed else (Code.UNCHANGED, "unchanged")
+        return (Code.MODIFIED, "modified") if reporting.is_changed(report) else (Code.UNCHANGED, "unchanged")
     return _CODES[verdict.disposition], "discarded" if verdict.disposition is Disposition.DISCARD else outcomes.reply(verdict)
 
 

@@ -4,7 +4,8 @@ Nothing is written before the verdict.  The exit status is the promise:
 
     0   all of standard output is the message to use
     75  keep the original and try again: anything went wrong, also while writing
-    others: see policy/outcomes.py (refused and discarded mail)
+    others: see policy/outcomes.py (refused and discarded mail); and after an alarm, if
+        the configuration has one, a status of its own for what is written all the same
 
 Where standard output is a file, a failed write is taken back; a pipe keeps what
 it has seen, and the exit status says not to use it.  SIGTERM, SIGINT and SIGHUP
@@ -89,7 +90,9 @@ def _filter(scanner: Scanner, envelope: Envelope, log: Log, stdin: int, stdout: 
             _write(stdout, render(source, report.edits))
         # After the write: the line says what was done, not what was meant.
         log(reporting.final_line(report, envelope), reporting.severity(report))
-        return OUTCOMES[verdict.disposition].exit_status if verdict.disposition is not Disposition.ACCEPT else EX_OK
+        if verdict.disposition is not Disposition.ACCEPT:
+            return OUTCOMES[verdict.disposition].exit_status
+        return scanner.alarm_status if verdict.alarm else EX_OK
 
 
 def _read(fd: int) -> Iterator[bytes]:

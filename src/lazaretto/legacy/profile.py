@@ -23,13 +23,14 @@ See:     fprot_conf.py, docs/migration.md, docs/policy.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lazaretto.content.candidates import matches_all
 from lazaretto.engines import registry
 from lazaretto.engines.registry import EngineSpec
 from lazaretto.errors import ConfigError
 from lazaretto.legacy.fprot_conf import Conf, Expression, Setting
+from lazaretto.legacy.page import Options, Page, printable
 from lazaretto.policy import keys
 
 PREFIX = "/usr/local/f-prot"
@@ -38,14 +39,11 @@ FPSCAND = "127.0.0.1:10200"
 PID_FILES = ("/var/run/scanmail.pid", "/var/run/scan-mail.pid")  # the manual's, and the one that was really written
 
 _OWN = "scan-mail's own default"
-_WIDTH = 60  # comments of longer lines stand where the line ends
 _TOOLS = ("tools", "mailtools")  # where the script was installed, below the prefix
 _UNREADABLE = ("limit", "broken", "unsupported")
 _FAILURES = (*_UNREADABLE, "down", "timeout", "error")
 _ACTIONS = {"save": "replace", "drop": "replace", "defang": "defang", "pass": "tag", "tempfail": "tempfail"}
 _DISINFECTING = ("fpscand", "fprotd")
-
-Options = dict[str, tuple[object, str]]  # key of a table -> value and origin
 
 
 def prefix(script: str) -> str:
@@ -68,49 +66,25 @@ def scans_some(conf: Conf) -> bool:
 
 def toml(conf: Conf, directory: str = PREFIX, clamd: str = "") -> str:
     """The text.  `directory`: that of prefix(); `clamd`: address of one that answers, if scans_some()."""
-    page = _Page()
-    page.add(f"# The mail scanner of F-PROT, as {_printable(conf.file)} configures it.")
+    return page_of(conf, directory, clamd).text()
+
+
+def page_of(conf: Conf, directory: str = PREFIX, clamd: str = "") -> Page:
+    """The same, for who has more to say."""
+    page = Page()
+    page.add(f"# The mail scanner of F-PROT, as {printable(conf.file)} configures it.")
     _notes(page, conf)
     _answers(page, conf)
     _places(page, conf, directory.rstrip("/"))
     _lists(page, conf)
     _engines(page, conf, clamd)
     _rules(page)
-    return page.text()
+    return page
 
 
-class _Page:
-    """Lines of TOML, each with its origin."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def add(self, line: str) -> None:
-        self._lines.append(line)
-
-    def table(self, header: str, entries: Mapping[str, tuple[object, str]]) -> None:
-        self.add("")
-        self.add(header)
-        for name, (value, origin) in entries.items():
-            if isinstance(value, list) and value and isinstance(value[0], Expression):
-                self._commented(f"{name} = [", origin)
-                for expression in value:
-                    written = "" if expression.perl == expression.python else f"in Perl: {expression.perl}"
-                    self._commented(f"    {_literal(expression.python)},", written)
-                self.add("]")
-            else:
-                self._commented(f"{name} = {keys.toml(value)}", origin)
-
-    def text(self) -> str:
-        return "\n".join(self._lines) + "\n"
-
-    def _commented(self, line: str, comment: str) -> None:
-        self.add(f"{line:{_WIDTH}}  # {_printable(comment)}" if comment else line)
-
-
-def _notes(page: _Page, conf: Conf) -> None:
+def _notes(page: Page, conf: Conf) -> None:
     for other in conf.others():
-        page.add(f"# Without effect: {other.name} ({_printable(other.place)}), {other.why}.")
+        page.add(f"# Without effect: {other.name} ({printable(other.place)}), {other.why}.")
     if conf.value("SCANMAIL_ERROR_POLICY", "") == "pass":
         page.add("# SCANMAIL_ERROR_POLICY=pass: what could not be scanned is delivered unscanned.  Any other choice is safer.")
     if specs(conf):
@@ -121,7 +95,7 @@ def _entry(setting: Setting | None, default: object) -> tuple[object, str]:
     return (default, _OWN) if setting is None else (setting.value, setting.origin)
 
 
-def _answers(page: _Page, conf: Conf) -> None:
+def _answers(page: Page, conf: Conf) -> None:
     """What is written into messages and done about findings."""
     headers: Options = {"status_field": ("", _OWN), "scanned_field": ("X-Antivirus", _OWN)}
     if (header := conf.get("SCANMAIL_HEADER")) is not None:
@@ -145,7 +119,7 @@ def _answers(page: _Page, conf: Conf) -> None:
         page.table("[limits]", {"max_scan_s": _entry(seconds, 0)})
 
 
-def _places(page: _Page, conf: Conf, directory: str) -> None:
+def _places(page: Page, conf: Conf, directory: str) -> None:
     """Where things are kept, logged, and asked for."""
     saved, origin = _entry(conf.get("SCANMAIL_QUARANTINEDIR"), f"{directory}/quarantine")
     page.table("[quarantine]", {"enabled": (False, _OWN), "save_as": (f"{saved}/att-$T-$$$-$F", origin)})
@@ -166,7 +140,7 @@ def _places(page: _Page, conf: Conf, directory: str) -> None:
     page.table("[server]", server)
 
 
-def _lists(page: _Page, conf: Conf) -> None:
+def _lists(page: Page, conf: Conf) -> None:
     lists: Options = {"kind": ("lists", _OWN)}
     for name in ("banlist", "stoplist"):
         setting = conf.get(f"SCANMAIL_{name.upper()}")
@@ -175,7 +149,7 @@ def _lists(page: _Page, conf: Conf) -> None:
     page.table("[attachments]", {f"banned_{what}": ([], _OWN) for what in ("extensions", "types", "media_types")})
 
 
-def _engines(page: _Page, conf: Conf, clamd: str) -> None:
+def _engines(page: Page, conf: Conf, clamd: str) -> None:
     """A table for each engine that scans; none if they are left to choose, and see everything."""
     only, only_origin = _only(conf)
     tables = _chosen(conf)
@@ -227,7 +201,7 @@ def _only(conf: Conf) -> tuple[list[Expression], str]:
     return ([], setting.origin) if any(matches_all(expression.python) for expression in expressions) else (expressions, setting.origin)
 
 
-def _rules(page: _Page) -> None:
+def _rules(page: Page) -> None:
     """The order of the mail scanner: ban list, stop list, then names that do not suit the content."""
     rules: dict[str, dict[str, object]] = {
         "banlist": {"finding": "name.banlist", "action": "replace"},
@@ -241,12 +215,3 @@ def _rules(page: _Page) -> None:
 
 def _expressions(setting: Setting) -> Sequence[Expression]:
     return setting.value if isinstance(setting.value, tuple) else ()
-
-
-def _literal(text: str) -> str:
-    """A TOML string, with single quotes where that spares backslashes."""
-    return f"'{text}'" if "'" not in text and text.isprintable() else keys.toml(text)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -8,13 +8,13 @@ r"""Configuration lines of the Anomy sanitizer: read, checked, put in order.
 A name must be known, or begin with var_.  In a value tabs and line ends become
 blanks, then \\ \# \n \t \s are a backslash, #, line feed, tab and blank; other
 backslashes stay, so `\.exe$` is what it looks like.  What the variables mean is
-not known here.
+not known here, but for max_conf_recursion, which says how deep files may include files.
 
 A line that does not count at this time is not looked at.  Of a path, too, a comment
 and outer blanks are cut.
 
-Limits:  files 5 deep, 1000 of them, 1 MiB together; 10,000 settings.
-Errors:  ConfigError, on one line: what is wrong, then for each file "[depth] Error in
+Limits:  files 5 deep (50 if max_conf_recursion wants it), 1000 of them, 1 MiB together; 10,000 settings.
+Errors:  LinesError, a ConfigError, with the settings up to there; on one line: what is wrong, then for each file "[depth] Error in
          FILE, line N." from the inside out.
 See:     docs/scan-mail.md
 """
@@ -26,8 +26,10 @@ from typing import NamedTuple
 
 from lazaretto import regex
 from lazaretto.errors import ConfigError
+from lazaretto.legacy import anomy_variables
 
-MAX_DEPTH = 5
+MAX_DEPTH = 5  # unless max_conf_recursion says otherwise
+MOST_DEPTH = 50
 MAX_FILES = 1000
 MAX_BYTES = 1 << 20
 MAX_SETTINGS = 10_000
@@ -42,21 +44,6 @@ _COMMENT = regex.compile(r"(?a)\s#")
 _BLANKS = regex.compile(r"[\t\r\n]")
 _ESCAPE = regex.compile(r"\\([\\#nts])")
 _ESCAPED = {"\\": "\\", "#": "#", "n": "\n", "t": "\t", "s": " "}
-_NUMBERED = regex.compile(r"file_list_[0-9]{1,9}(_policy|_scanner)?\Z")
-
-VARIABLES = frozenset(
-    """
-    feat_verbose feat_log_inline feat_log_stderr feat_log_xml feat_log_trace feat_log_after feat_files feat_sane_names feat_mime_files
-    feat_force_name feat_boundaries feat_lengths feat_scripts feat_html feat_html_noexe feat_html_unknown feat_html_paranoid feat_webbugs
-    feat_trust_pgp feat_uuencoded feat_forwards feat_testing feat_fixmime feat_kill_tnef feat_no_partial feat_paranoid feat_newlines
-    score_bad file_name_tpl file_list_rules file_default_policy file_default_filename file_characters html_cleaner_body html_cleaner_header
-    sanitizer_log_disp sanitizer_log_type force_headers force_header_1 force_header_2 force_header_3 force_header_4 force_header_5
-    force_header_6 force_header_7 force_header_8 force_header_9 force_header_10 header_info header_url header_rev var_def_charset
-    msg_file_drop msg_file_save msg_pgp_warning msg_log_prefix msg_usage msg_current msg_signature msg_defanged msg_blacklisted
-    max_conf_recursion max_mime_depth system_mime_types system_io_file
-    score_bad_code msg_panic score_panic score_panic_code html_evil_tags html_javascript
-    """.split()
-)
 
 
 class Setting(NamedTuple):
@@ -66,6 +53,14 @@ class Setting(NamedTuple):
     op: str  # "=" or "+="
     value: str  # ready for use; bytes that are not UTF-8 as surrogates
     origin: str  # "argument 2" or "/etc/anomy.conf:12"
+
+
+class LinesError(ConfigError):
+    """What is wrong with the lines.  `settings`: those before it, for who wants to see what counts so far."""
+
+    def __init__(self, message: str, settings: tuple[Setting, ...] = ()) -> None:
+        super().__init__(message)
+        self.settings = settings
 
 
 class _Line(NamedTuple):
@@ -91,7 +86,10 @@ def parse(arguments: Sequence[str], read: Callable[[str], bytes], now: float) ->
     """
     reading = _Reading(read, now)
     for number, argument in enumerate(arguments, 1):
-        reading.take(_Line(argument, 0, "", number))
+        try:
+            reading.take(_Line(argument, 0, "", number))
+        except ConfigError as error:
+            raise LinesError(error.message, tuple(reading.settings)) from None
     return tuple(reading.settings)
 
 
@@ -100,6 +98,7 @@ class _Reading:
         self.read = read
         self.now = now
         self.settings: list[Setting] = []
+        self.depth = MAX_DEPTH
         self.files = 0
         self.bytes = 0
 
@@ -121,18 +120,24 @@ class _Reading:
         self._include(line, _uncommented(text[at:]).strip(_BLANK), match is not None and match[1] is not None)
 
     def _assign(self, line: _Line, name: str, op: str, rest: str) -> None:
-        if not (name in VARIABLES or _NUMBERED.match(name) or (name.startswith("var_") and name != "var_")):
+        if anomy_variables.find(name) is None:
             from lazaretto.policy.forms import did_you_mean
 
-            known = [*sorted(VARIABLES), "file_list_1", "file_list_1_policy", "file_list_1_scanner"]
+            known = [*sorted(anomy_variables.VARIABLES), "file_list_1", "file_list_1_policy", "file_list_1_scanner"]
             raise line.error(f"Unknown configuration variable: {_shown(name)}{did_you_mean(name, known)}")
         if len(self.settings) == MAX_SETTINGS:
             raise line.error(f"More than {MAX_SETTINGS} settings!")
         value = _BLANKS.sub(" ", _uncommented(rest).lstrip(_BLANK))
-        self.settings.append(Setting(name, op, _ESCAPE.sub(lambda match: _ESCAPED[match[1]], value), line.origin))
+        value = _ESCAPE.sub(lambda match: _ESCAPED[match[1]], value)
+        if name == "max_conf_recursion":
+            digits = value.strip(_BLANK)
+            if op != "=" or not (digits.isascii() and digits.isdigit() and len(digits) < 5 and 0 < int(digits) <= MOST_DEPTH):
+                raise line.error(f"max_conf_recursion: expected a number from 1 to {MOST_DEPTH}!")
+            self.depth = int(digits)
+        self.settings.append(Setting(name, op, value, line.origin))
 
     def _include(self, line: _Line, path: str, optional: bool) -> None:
-        if line.depth == MAX_DEPTH:
+        if line.depth >= self.depth:
             raise line.error("Configuration files nested too deep!")
         try:
             content = self.read(path)

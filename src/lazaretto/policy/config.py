@@ -82,6 +82,7 @@ def parse(texts: Sequence[tuple[str, str]] = ()) -> Config:
             str(value("headers", "status_field")).encode("ascii"),
             frozenset(engine.name for engine in engines if not engine.required),
             frozenset(cast("list[str]", value("policy", "save"))),
+            cast("int", value("policy", "alarm_changes")),
         ),
         engines,
         EngineTable("attachments", "attachments", True, *_options(document.attachments), document.attachments.place),
@@ -143,4 +144,5 @@ def _rule(table: Table, keeps: bool) -> Rule:
         quarantine,
         str(_get(table, "text", "")),
         cast("bool | None", _get(table, "save", None)),
+        bool(_get(table, "alarm", False)),
     )

@@ -2,7 +2,7 @@
 
 Each finding is judged on its own (rules.judge); then the most severe action wins:
 
-    pass < tag < disinfect < defang < replace < replace-message < tempfail < discard < reject
+    pass < tag < disinfect < defang < mangle < replace < replace-message < tempfail < discard < reject
 
 So a detection that refuses or discards the message outranks an engine that
 failed; but where the message would go out, changed or not, a required engine that
@@ -35,11 +35,12 @@ _DISPOSITIONS = {Action.TEMPFAIL: Disposition.TEMPFAIL, Action.DISCARD: Disposit
 _TREATMENTS = {
     Action.DISINFECT: Treatment.DISINFECT,
     Action.DEFANG: Treatment.DEFANG,
+    Action.MANGLE: Treatment.MANGLE,
     Action.REPLACE: Treatment.REPLACE,
     Action.REPLACE_MESSAGE: Treatment.REPLACE,
 }
 # First word of the status field, by the most severe action.
-_STATES = {Action.PASS: "passed", Action.TAG: "tagged", Action.DEFANG: "changed"}
+_STATES = {Action.PASS: "passed", Action.TAG: "tagged", Action.DEFANG: "changed", Action.MANGLE: "changed"}
 
 
 def decide(findings: Iterable[Finding], envelope: Envelope = NOBODY, policy: Policy = DEFAULT) -> Verdict:
@@ -53,13 +54,15 @@ def decide(findings: Iterable[Finding], envelope: Envelope = NOBODY, policy: Pol
         # Mail that will come again is kept when it does; a copy for each attempt would fill the disk.
         keep = disposition is not Disposition.TEMPFAIL and any(decision.quarantine for decision in decisions)
         return Verdict(disposition, quarantine=keep, rule=worst.rule, text=worst.text)
+    treatments = _treatments(decisions)
     return Verdict(
         disposition,
-        _treatments(decisions),
+        treatments,
         any(decision.quarantine for decision in decisions),
         _tags(decisions, policy),
         worst.rule,
         saved=tuple(sorted({decision.finding.part for decision in decisions if decision.save})),
+        alarm=_alarms(decisions, len(treatments), policy),
     )
 
 
@@ -74,6 +77,17 @@ def status(decisions: Sequence[Decision]) -> str:
     words = ",".join(sorted({word(decision.finding) for decision in telling}))
     state = _STATES.get(telling[0].action, "cleaned")
     return printable(f"{state}; found={words}; rule={telling[0].rule}")
+
+
+def _alarms(decisions: Iterable[Decision], treated: int, policy: Policy) -> bool:
+    """Does a rule say so, or were there more changes than usual?  What a rule marks is one, too."""
+    marked = set()  # a finding that comes twice is one
+    for decision in decisions:
+        if decision.alarm:
+            return True
+        if decision.action is Action.TAG and not decision.rule.startswith("policy."):
+            marked.add(decision.finding)
+    return 0 < policy.alarm_changes < treated + len(marked)
 
 
 def _weight(decision: Decision) -> tuple[object, ...]:

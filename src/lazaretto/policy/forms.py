@@ -27,6 +27,14 @@ _HOSTNAME = regex.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252})?\Z")
 _NETWORK = regex.compile(r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?:/[0-9]{1,3})?\Z")
 _SYSLOG = regex.compile(r"(?:/[^\0]{1,107}|(?:udp|tcp):(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?\Z")
 _IDENT = regex.compile(r"[A-Za-z0-9_./-]{1,48}\Z")
+_READ_FIELDS = frozenset(
+    ("content-type", "content-transfer-encoding", "content-disposition", "content-id", "content-description", "mime-version")
+)
+_PLAIN_TYPE = regex.compile(r"text/plain(?:; ?charset=\"?[A-Za-z0-9_-]{1,40}\"?)?\Z")
+_SUFFIX = regex.compile(r"\.(?:[A-Za-z0-9-]|\$N){1,30}\Z")
+_DEFANGED_TYPE = regex.compile(r"application/(?:[A-Za-z0-9.-]|\$N){1,60}\Z")
+_MARKER = regex.compile(r"[A-Za-z0-9-]{1,20}\Z")
+_WORD = regex.compile(r"(?:[A-Za-z0-9._@-]|\$N){1,60}\Z")
 _FIELD_NAME = regex.compile(r"[A-Za-z0-9-]{1,76}\Z")  # RFC 5322 s2.2 allows more; some clients do not
 
 
@@ -187,6 +195,79 @@ def _field(value: object) -> str:
     return value
 
 
+def _status(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 256:
+        raise ValueError("an exit status from 1 to 255")
+    return value
+
+
+def _fields(value: object) -> tuple[tuple[bytes, bytes], ...]:
+    found = []
+    for line in _texts(value, 'a list of header fields, such as ["X-Filtered: yes"]'):
+        name, colon, text = line.partition(":")
+        if not colon or not _FIELD_NAME.match(name) or len(line) > 900 or not all(" " <= character <= "~" for character in text):
+            raise ValueError('header fields of one line of printable ASCII each, at most 900 characters, such as "X-Filtered: yes"')
+        if name.lower().startswith("content-") or name.lower() == "mime-version":
+            raise ValueError(f"other fields than {name}: two of them would give a message two readings")
+        found.append((name.encode("ascii"), text.strip().encode("ascii")))
+    return tuple(found)
+
+
+def _forced_fields(value: object) -> tuple[tuple[bytes, bytes], ...]:
+    """Also what a message without MIME fields is by default, and nothing else that is MIME."""
+    found: list[tuple[bytes, bytes]] = []
+    for line in _texts(value, 'a list of header fields, such as ["Subject: (no subject)"]'):
+        name, text = line.partition(":")[::2]
+        if (name.lower(), text.strip()) == ("mime-version", "1.0") or (name.lower() == "content-type" and _PLAIN_TYPE.match(text.strip())):
+            found.append((name.encode("ascii"), text.strip().encode("ascii")))
+        else:
+            found += _fields([line])
+    return tuple(found)
+
+
+def _field_names(value: object) -> frozenset[str]:
+    names = _texts(value, 'a list of names of header fields, such as ["Content-Length", "Lines"]')
+    for name in names:
+        if not _FIELD_NAME.match(name) or name.lower() in _READ_FIELDS:
+            raise ValueError(f'names of header fields that say nothing about the content, not "{name[:60]}"')
+    return frozenset(name.lower() for name in names)
+
+
+def _texts(value: object, expected: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError(expected)
+    return value
+
+
+def _marker(value: object) -> str:
+    if not isinstance(value, str) or not _MARKER.match(value):
+        raise ValueError("letters, digits and - (at most 20)")
+    return value
+
+
+def _suffix(value: object) -> str:
+    if not isinstance(value, str) or not _SUFFIX.match(value):
+        raise ValueError('a dot and letters, digits, - and $N (at most 30), such as ".txt"')
+    if value != ".txt":
+        from lazaretto.content.extensions import DANGEROUS_EXTENSIONS
+
+        if value[1:].lower() in DANGEROUS_EXTENSIONS:
+            raise ValueError("an extension that no program runs")
+    return value
+
+
+def _defanged_type(value: object) -> str:
+    if not isinstance(value, str) or not _DEFANGED_TYPE.match(value):
+        raise ValueError('a type that begins with "application/", of letters, digits, - . and $N')
+    return value
+
+
+def _defanging_word(value: object) -> str:
+    if not isinstance(value, str) or not _WORD.match(value):
+        raise ValueError("letters, digits, - _ . @ and $N (at most 60)")
+    return value
+
+
 def _rule_name(value: object) -> str:
     if not isinstance(value, str) or not _NAME.match(value) or value.startswith("policy.") or value in ("optional", "default", "system"):
         raise ValueError("a name of letters, digits, - _ . (at most 64), not policy.*, optional, default or system")
@@ -259,6 +340,15 @@ FORMS: dict[str, Callable[[object], object]] = {
     "log format": lambda value: one_of(value, ("text", "json")),
     "networks": _networks,
     "field": _field,
+    "status": _status,
+    "fields": _fields,
+    "forced fields": _forced_fields,
+    "field names": _field_names,
+    "marker": _marker,
+    "suffix": _suffix,
+    "defanged type": _defanged_type,
+    "word": _defanging_word,
+    "content id": lambda value: "" if value == "" else _defanging_word(value),
     "rule name": _rule_name,
     "patterns": _patterns,
     "kinds": _kinds,

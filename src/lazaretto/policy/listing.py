@@ -62,6 +62,10 @@ def _rules(config: Config) -> Iterator[_Line]:
         yield f"action = {toml(rule.action.name.lower().replace('_', '-'))}", ""
         if rule.quarantine is not None:
             yield f"quarantine = {toml(rule.quarantine)}", ""
+        if rule.save is not None:
+            yield f"save = {toml(rule.save)}", ""
+        if rule.alarm:
+            yield "alarm = true", ""
         if rule.text:
             yield f"text = {toml(rule.text)}", ""
 

@@ -36,11 +36,12 @@ class Action(IntEnum):
     TAG = 1
     DISINFECT = 2
     DEFANG = 3
-    REPLACE = 4
-    REPLACE_MESSAGE = 5
-    TEMPFAIL = 6
-    DISCARD = 7
-    REJECT = 8
+    MANGLE = 4
+    REPLACE = 5
+    REPLACE_MESSAGE = 6
+    TEMPFAIL = 7
+    DISCARD = 8
+    REJECT = 9
 
 
 ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for action in Action}
@@ -73,6 +74,7 @@ class Rule(NamedTuple):
     quarantine: bool | None = None  # None: as [policy] quarantine says
     text: str = ""  # for a refusal
     save: bool | None = None  # None: as [policy] save says
+    alarm: bool = False
 
 
 class Policy(NamedTuple):
@@ -85,6 +87,7 @@ class Policy(NamedTuple):
     status_field: bytes = b"X-Lazaretto-Status"  # b"": none
     optional: frozenset[str] = frozenset()  # engines that need not answer; all others are required
     save: frozenset[str] = frozenset()  # words whose parts, when cut out, are kept in files of their own
+    alarm_changes: int = 0  # so many changes to one message are no alarm yet; 0: none is, however many
 
 
 class Decision(NamedTuple):
@@ -96,6 +99,7 @@ class Decision(NamedTuple):
     quarantine: bool
     text: str = ""
     save: bool = False  # keep the part's content in a file of its own
+    alarm: bool = False
 
 
 def word(finding: Finding) -> str:
@@ -115,7 +119,7 @@ def judge(finding: Finding, envelope: Envelope, policy: Policy) -> Decision:
         if matches(rule, finding, envelope):
             keep = rule.quarantine if rule.quarantine is not None else _is_kept(what, rule.action, policy)
             save = rule.save if rule.save is not None else what in policy.save
-            return Decision(finding, rule.action, rule.name, keep, rule.text, save and rule.action in _CUTTING)
+            return Decision(finding, rule.action, rule.name, keep, rule.text, save and rule.action in _CUTTING, rule.alarm)
     if finding.engine in policy.optional and _no_answer(finding):
         return Decision(finding, Action.PASS, "optional", False)
     action = policy.actions[what]

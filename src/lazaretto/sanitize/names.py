@@ -50,7 +50,7 @@ def defang(name: str, suffix: str = ".txt") -> str:
     # Whoever normalises later must not find a dot or a slash again; 4 times the room, for some characters vanish below.
     name = unicodedata.normalize("NFKC", name[-4 * MAX_CHARACTERS :])
     name = name.replace("\\", "/").rstrip("/ .").rpartition("/")[2]
-    if name.casefold().endswith(suffix):
+    if name.casefold().endswith(suffix.casefold()):
         name = name[: -len(suffix)]
     stem = "".join(character if _is_kept(character, unicodedata.category(character)) else "_" for character in name)
     stem = _cut(stem.lstrip(" -"), len(suffix)).rstrip(" ")

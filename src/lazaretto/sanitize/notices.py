@@ -11,6 +11,11 @@ Values never become syntax: they are shown by names.display(), put in once, and 
 line that could be taken for a boundary, for mbox' "From " or for the SMTP dot is
 sent as quoted-printable.
 
+`${name:-text}` is the text where the variable is empty; then the line is not left out.
+
+A text of the configuration may stand in the place of `part`, another in its place for
+parts that were saved (with_texts).
+
 Limits:  10 findings are listed; output lines of at most 76 characters (a long name in
          Content-Disposition apart: under 700).
 Errors:  ConfigError(file, line) from parse.  Rendering raises nothing.
@@ -32,9 +37,26 @@ LANGUAGES = ("de", "en")  # shipped
 _WIDTH = 72
 _QP_WIDTH = 76  # RFC 2045 s6.7 (5)
 _MAX_FINDINGS = 10
-_VARIABLE = regex.compile(r"\$\{([^{}\n]*)\}")
-_TEXT_VARIABLES = frozenset({"file", "findings", "host", "quarantine_id", "reason", "rule", "saved_as", "scan_id", "time"})
+_VARIABLE = regex.compile(r"\$\{([^{}\n]*?)(?:(:-)([^{}\n]*))?\}")
+_TEXT_VARIABLES = frozenset(
+    {
+        "detail",
+        "file",
+        "finding",
+        "findings",
+        "malware",
+        "matched",
+        "host",
+        "quarantine_id",
+        "reason",
+        "rule",
+        "saved_as",
+        "scan_id",
+        "time",
+    }
+)
 _FINDING_VARIABLES = frozenset({"detail", "engine", "finding", "place", "reason"})
+_MALWARE = (Kind.MALWARE, Kind.DISINFECTED, Kind.ACTIVE)
 _ORDER = (
     Kind.MALWARE,
     Kind.DISINFECTED,
@@ -56,6 +78,7 @@ class Template(NamedTuple):
     message: tuple[str, ...]
     finding: tuple[str, ...]
     reasons: Mapping[str, str]
+    saved: tuple[str, ...] = ()  # instead of `part` for one that was saved; (): `part`
 
 
 class Facts(NamedTuple):
@@ -106,9 +129,8 @@ def parse(text: str, file: str = "") -> Template:
                 reasons[word] = phrase
         elif current:
             allowed = _FINDING_VARIABLES if current == "finding" else _TEXT_VARIABLES
-            for name in _VARIABLE.findall(line):
-                if name not in allowed:
-                    raise ConfigError(f"unknown variable ${{{display(name)}}}; there are {', '.join(sorted(allowed))}", file, number)
+            if wrong := _unknown(line, allowed):
+                raise ConfigError(wrong, file, number)
             sections[current].append(line)
         elif line and not line.startswith("#"):
             raise ConfigError("expected a comment (#) or a section (%% part)", file, number)
@@ -121,9 +143,31 @@ def parse(text: str, file: str = "") -> Template:
     return Template(tuple(sections["part"]), tuple(sections["message"]), tuple(filter(None, sections["finding"])), reasons)
 
 
+def _unknown(line: str, allowed: frozenset[str]) -> str:
+    """What is wrong with the variables of `line`, or ""."""
+    for match in _VARIABLE.finditer(line):
+        if match[1] not in allowed:
+            return f"unknown variable ${{{display(match[1])}}}; there are {', '.join(sorted(allowed))}"
+    return ""
+
+
+def with_texts(template: Template, part: str, saved: str) -> Template:
+    """`template` with these texts for a part, and for one that was saved; "": its own.  ValueError for a variable that is none."""
+    check(part, saved)
+    return template._replace(part=tuple(part.splitlines()) or template.part, saved=tuple(saved.splitlines()))
+
+
+def check(*texts: str) -> None:
+    """ValueError for a variable that is none."""
+    for text in texts:
+        for line in text.splitlines():
+            if wrong := _unknown(line, _TEXT_VARIABLES):
+                raise ValueError(wrong)
+
+
 def part_notice(template: Template, facts: Facts, eol: bytes) -> Notice:
     """What replaces one part; it carries the part's name, made harmless."""
-    lines = _text(template, template.part, facts)
+    lines = _text(template, template.saved if facts.saved_as and template.saved else template.part, facts)
     return _entity(lines, eol, (b"Content-Disposition: inline;" + eol + b" " + _filename(defang(facts.file)),) if facts.file else ())
 
 
@@ -132,14 +176,24 @@ def message_notice(template: Template, facts: Facts, eol: bytes) -> Notice:
     return _entity(_text(template, template.message, facts), eol, ())
 
 
+def summary(template: Template, facts: Facts, prefix: str, suffix: str, eol: bytes) -> Notice:
+    """What was found in a message, for a part of its own; `prefix` and `suffix` stand before and behind, with the variables of a notice."""
+    lines = [*prefix.splitlines(), "${findings}", *suffix.splitlines()]
+    return _entity(_text(template, lines, facts), eol, (b"Content-Disposition: inline",))
+
+
 def _text(template: Template, form: Iterable[str], facts: Facts) -> list[str]:
     """The wrapped lines; no blank lines at either end, nor two in a row."""
     import textwrap
 
     findings = sorted(facts.findings, key=lambda finding: _ORDER.index(finding.kind))
     values = {
+        "detail": display(findings[0].detail) if findings else "",
         "file": display(facts.file),
+        "finding": display(findings[0].name) if findings else "",
         "host": display(facts.host),
+        "malware": next((display(f.name) for f in findings if f.kind in _MALWARE), ""),
+        "matched": next((display(f.detail.rpartition(" matches ")[0]) for f in findings if " matches " in f.detail), display(facts.file)),
         "quarantine_id": display(facts.quarantine_id),
         "reason": _reason(template, findings[0]) if findings else template.reasons["unscannable"],
         "rule": display(facts.rule),
@@ -213,9 +267,9 @@ def _utc(seconds: float) -> str:
 
 def _fill(line: str, values: Mapping[str, str]) -> str | None:
     """`line` with its variables, or None when one of them is empty."""
-    if not all(values[name] for name in _VARIABLE.findall(line)):
+    if not all(values[match[1]] or match[2] for match in _VARIABLE.finditer(line)):
         return None
-    return _VARIABLE.sub(lambda match: values[match[1]], line)
+    return _VARIABLE.sub(lambda match: values[match[1]] or match[3] or "", line)
 
 
 def _entity(lines: list[str], eol: bytes, fields: tuple[bytes, ...]) -> Notice:

@@ -1,11 +1,12 @@
 """From a verdict to edits: what is cut out, what is put in its place.
 
     announce   our own header fields, on top; forged ones of the same name go
-    close      fields of ours at the end of the header
+    close      fields of ours at the end of the header, and some under another name
     disinfect  a part gets the content that an engine made of it
     replace    a part, header and body, becomes a notice; a message becomes its
                plain fields and a notice
     defang     a part keeps its content under a type and a name that nothing runs
+    mangle     the same, and the name it had is not told
 
 A part inside a replaced part needs no edit of its own.  Inside signed or
 encrypted mail nothing is defanged: changing a name there only breaks the
@@ -18,13 +19,20 @@ See:     mime/edits.py, docs/flow.md; RFC 2046 s5.1.1, RFC 1847, RFC 5322 s2.2.3
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lazaretto import regex
 from lazaretto.mime import tree
-from lazaretto.mime.scanner import MESSAGES
+from lazaretto.mime.scanner import IDENTITY, MESSAGES
 from lazaretto.mime.source import Source
 from lazaretto.model import Edit, Field, Part, Path, Span, Treatment
-from lazaretto.sanitize import names
+from lazaretto.sanitize import renaming as renames
+from lazaretto.sanitize import rewrite
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.style import DEFAULT, Style
+
+if TYPE_CHECKING:
+    from lazaretto.sanitize.blocks import Block
 
 # A field that every client reads alike: printable name, colon, no NUL, no stray CR, no line of blanks inside.
 _PLAIN_FIELD = regex.compile(rb"[!-9;-~]+:(?:[^\0\r\n]*(?:\r?\n(?=[ \t]+[^ \t\r\n])))*[^\0\r\n]*(?:\r?\n)?")
@@ -34,10 +42,12 @@ _MAX_KEPT_HEADER = 128 << 10
 _ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"))
 
 Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
+RENAMING = (Treatment.DEFANG, Treatment.MANGLE)
+NO_BLOCKS: Mapping[Path, Sequence[Block]] = {}
 NO_CONTENT: Mapping[Path, Source] = {}
 
-# (part, line end, is it a whole message) -> header lines, empty line, text.
-NoticeMaker = Callable[[Part, bytes, bool], bytes]
+# (part, line end, is it a whole message) -> header lines, empty line, text.  None: a summary of the message.
+NoticeMaker = Callable[[Part, bytes, bool | None], bytes]
 
 
 def line_end(source: Source) -> bytes:
@@ -55,24 +65,94 @@ def plan(
     *,
     cleaned: Mapping[Path, Source] = NO_CONTENT,
     closing: Tags = (),
+    style: Style = DEFAULT,
+    rewritten: list[str] | None = None,
+    blocks: Mapping[Path, Sequence[Block]] = NO_BLOCKS,
 ) -> tuple[Edit, ...]:
     """All edits of one message: its treatments and our own fields, `tags` on top of the header, `closing` at its end.
 
+    `blocks`: files encoded in parts, which are treated instead of the parts themselves.
+    `rewritten` is told what `style` wants to be changed in what stays (rewrite.py).
     `cleaned`: new content of parts, encoded as they are.  A part that is to be disinfected without it is replaced.
     A path that the tree does not have counts as the whole message.
     """
+    closing = (*closing, *style.closing(field.name for field in root.fields))
     known = {part.path: part for part in tree.walk(root)}
     wanted: dict[Path, Treatment] = {}
     for path, treatment in treatments.items():
         here = path if path in known else ()
-        if treatment is Treatment.DEFANG and not can_defang(root, here):
+        if here in blocks:
+            continue
+        if treatment in RENAMING and not can_defang(root, here):
             treatment = Treatment.REPLACE
         if treatment is Treatment.DISINFECT and here not in cleaned:
             treatment = Treatment.REPLACE
         wanted[here] = max(treatment, wanted.get(here, Treatment.KEEP))
     if wanted.get(()) is Treatment.REPLACE:
         return (replace_message(source, root, notice, tags, closing),)
-    return (*_announce(source, root, tags), *_close(source, root, closing), *_treat(source, known, wanted, notice, cleaned))
+    own = (*_announce(source, root, tags), *_close(source, root, closing), *_displace(source, root, style))
+    told: list[str] = rewritten if rewritten is not None else []
+    touched = wanted | dict.fromkeys(blocks, Treatment.DEFANG)  # texts with such files are not rewritten besides
+    own += tuple(_rewrite(source, root, touched, style, _names(tags), told))
+    if style.summary.wanted and (told or any(touched.values())):
+        own += tuple(_summarise(source, root, notice))
+    own += tuple(_treat_blocks(source, known, wanted, blocks, notice, style.renaming))
+    return (*own, *_treat(source, known, wanted, notice, cleaned, style.renaming))
+
+
+def _treat_blocks(
+    source: Source,
+    known: Mapping[Path, Part],
+    wanted: Mapping[Path, Treatment],
+    blocks: Mapping[Path, Sequence[Block]],
+    notice: NoticeMaker,
+    renaming: Renaming,
+) -> Iterator[Edit]:
+    from lazaretto.sanitize import blocks as encoded
+
+    eol = line_end(source)
+    number = sum(treatment in RENAMING for treatment in wanted.values())
+    for path, files in blocks.items():
+        if any(wanted.get(path[:length]) is Treatment.REPLACE for length in range(len(path))):
+            continue
+        for file in files:
+            if file.treatment in RENAMING:
+                number += 1
+                yield from encoded.renamed(source, file, renaming, number)
+            else:
+                yield encoded.replaced(source, file, notice(encoded.part_of(known[path], file), eol, False), eol)
+
+
+def _rewrite(
+    source: Source, root: Part, wanted: Mapping[Path, Treatment], style: Style, ours: frozenset[str], told: list[str]
+) -> Iterator[Edit]:
+    """What is changed in parts that nothing else is done to."""
+
+    def stays(part: Part) -> bool:
+        above = (wanted.get(part.path[:length], Treatment.KEEP) for length in range(len(part.path)))
+        return wanted.get(part.path, Treatment.KEEP) is not Treatment.KEEP or Treatment.REPLACE in above or _is_sealed(root, part.path)
+
+    for change in rewrite.changes(source, root, style.rewriting, stays, ours, line_end(source)):
+        told.append(change.what)
+        yield from change.edits
+
+
+def _summarise(source: Source, root: Part, notice: NoticeMaker) -> Iterator[Edit]:
+    """A text about the message, where there is a place for it: a last part, or the end of a lone text."""
+    eol = line_end(source)
+    if root.media_type == "multipart/mixed" and root.children:
+        last = root.children[-1]
+        start = source.data.rfind(b"\n", 0, max(last.header.start - 1, 0)) + 1
+        delimiter = source.span(Span(start, last.header.start))
+        if delimiter.startswith(b"--") and delimiter.endswith(b"\n"):
+            at = last.body.stop
+            yield Edit(Span(at, at), eol + delimiter + _fitted(source, at, notice(root, eol, None), eol))
+    elif root.media_type == "text/plain" and not root.children and root.encoding in IDENTITY:
+        text = notice(root, eol, None)
+        header, _, body = text.partition(eol + eol)
+        if b"7bit" in header:  # only ASCII: whatever the charset of the text is called
+            lead = b"" if source.read_at(root.body.stop - 1, 1) == b"\n" or root.body.start == root.body.stop else eol
+            yield Edit(Span(root.body.stop, root.body.stop), lead + b"-- " + eol + body)
 
 
 def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
@@ -83,6 +163,14 @@ def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
     eol = line_end(source)
     block = _block(closing, eol)
     yield Edit(Span(at, at), block if source.read_at(at - 1, 1) == b"\n" else eol + block.removesuffix(eol))
+
+
+def _displace(source: Source, root: Part, style: Style) -> Iterator[Edit]:
+    """Put the prefix before the names of fields that are not true any more once a message was changed."""
+    if style.displaced and header_start(source, root) is not None:
+        for field in root.fields:
+            if field.name in style.displaced and _is_plain(source, field):
+                yield Edit(Span(field.span.start, field.span.start), style.prefix)
 
 
 def _announce(source: Source, root: Part, tags: Tags) -> Iterator[Edit]:
@@ -122,15 +210,22 @@ def header_start(source: Source, root: Part) -> int | None:
 
 
 def _treat(
-    source: Source, known: Mapping[Path, Part], wanted: Mapping[Path, Treatment], notice: NoticeMaker, cleaned: Mapping[Path, Source]
+    source: Source,
+    known: Mapping[Path, Part],
+    wanted: Mapping[Path, Treatment],
+    notice: NoticeMaker,
+    cleaned: Mapping[Path, Source],
+    renaming: Renaming,
 ) -> Iterator[Edit]:
-    for path, treatment in wanted.items():
+    number = 0
+    for path, treatment in sorted(wanted.items()):
         if treatment is Treatment.KEEP or any(wanted.get(path[:n]) is Treatment.REPLACE for n in range(len(path))):
             continue
         part = known[path]
         if treatment is not Treatment.REPLACE:
-            if treatment is Treatment.DEFANG:
-                yield from _defang(source, part)
+            if treatment in RENAMING:
+                number += 1
+                yield from _rename(source, part, renaming.fields(part, number, mangle=treatment is Treatment.MANGLE))
             if path in cleaned:
                 yield Edit(part.body, cleaned[path])
         elif known[path[:-1]].media_type in MESSAGES:
@@ -141,7 +236,11 @@ def _treat(
 
 def can_defang(root: Part, path: Path) -> bool:
     """Can the part get other names?  Not the message itself, and nothing that is signed: such are replaced."""
-    return path != () and not any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
+    return path != () and not _is_sealed(root, path)
+
+
+def _is_sealed(root: Part, path: Path) -> bool:
+    return any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
 
 
 def _replace_part(source: Source, part: Part, notice: NoticeMaker) -> Edit:
@@ -189,16 +288,23 @@ def _is_plain(source: Source, field: Field) -> bool:
     return size <= _MAX_KEPT_FIELD and _PLAIN_FIELD.fullmatch(source.data, field.span.start, field.span.stop) is not None
 
 
-def _defang(source: Source, part: Part) -> Iterator[Edit]:
-    """One plain name and a type that opens nothing, in place of every field that says otherwise."""
+def _rename(source: Source, part: Part, fresh: Mapping[str, bytes]) -> Iterator[Edit]:
+    """Put `fresh` fields, by name, in place of all that the part has of them; those it does not have on top of it."""
     eol = line_end(source)
-    name = names.defang(part.names[0] if part.names else "attachment").encode("ascii", "replace").replace(b'"', b"_").replace(b"\\", b"_")
-    fresh = b'Content-Type: application/octet-stream; name="' + name + b'"' + eol
-    fresh += b'Content-Disposition: attachment; filename="' + name + b'"' + eol
-    stale = [field.span for field in part.fields if field.name in ("content-type", "content-disposition")]
-    if not part.fields and part.header.stop == part.body.start:
-        fresh += eol  # there is no empty line that could end a header
-    if not stale:
-        yield Edit(Span(part.header.start, part.header.start), fresh)
-    for number, span in enumerate(stale):
-        yield Edit(span, fresh if number == 0 else b"")
+    stale = [field for field in part.fields if field.name in fresh]
+    written: set[str] = set()
+    block = b"".join(line + eol for name, line in fresh.items() if name in renames.LABELS)
+    if not any(field.name in renames.LABELS for field in stale):
+        if not part.fields and part.header.stop == part.body.start:
+            block += eol  # there is no empty line that could end a header
+        yield Edit(Span(part.header.start, part.header.start), block)
+        written |= renames.LABELS
+    for field in stale:
+        data = b""
+        if field.name in renames.LABELS:
+            data = b"" if renames.LABELS & written else block
+            written |= renames.LABELS
+        elif field.name not in written:
+            data = fresh[field.name] + eol
+            written.add(field.name)
+        yield Edit(field.span, data)

@@ -14,12 +14,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lazaretto.engines import registry
 from lazaretto.engines.base import Engine
 from lazaretto.errors import ConfigError
 from lazaretto.policy.config import Config, EngineTable
+from lazaretto.sanitize.renaming import Renaming
+from lazaretto.sanitize.rewrite import Rewriting
+from lazaretto.sanitize.style import Style, Summary
 from lazaretto.scan.job import Scanner, Stores
 from lazaretto.store.quarantine import Quarantine
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 Closing = Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]]  # as Scanner has it
 
 FPROT_TEXT = "Scanned by F-Prot Antivirus (http://www.f-prot.com)"
-_KINDS_BESIDES = ("attachments", "lists")  # look at names, not for malware: having them is no choice of a scanner
+_SUMMARY = ("summary", "summary_prefix", "summary_suffix")
+_KINDS_BESIDES = ("attachments", "lists", "filerules")  # look at names, not for malware: having them is no choice of a scanner
 _FIND_CLAMD_S = 0.5  # a clamd that needs longer for a PONG is no help to a filter that nobody configured
 
 
@@ -45,6 +49,22 @@ def scanner(config: Config, specs: Sequence[str], state_directory: str, host: st
         config.spool_directory or None,
         host,
         _closing(config, specs, chosen),
+        _style(config),
+        cast("int", config.settings["filter.alarm_status"]),
+    )
+
+
+def _style(config: Config) -> Style:
+    """How what we write looks."""
+    settings: Mapping[str, Any] = config.settings
+    return Style(
+        Renaming(*(settings[f"defang.{name}"] for name in Renaming._fields)),
+        settings["headers.append"],
+        settings["headers.if_missing"],
+        settings["headers.displaced"],
+        settings["headers.displaced_prefix"].encode("ascii"),
+        Rewriting(*(settings[f"rewrite.{name}"] for name in Rewriting._fields)),
+        Summary(*(settings[f"notices.{name}"] for name in _SUMMARY)),
     )
 
 
@@ -70,7 +90,8 @@ def _stores(config: Config, state_directory: str) -> Stores:
 def _closing(config: Config, specs: Sequence[str], chosen: Sequence[Engine]) -> Closing:
     """The field that says who scanned: who has not failed.  Where F-PROT's own daemon did, in the words of its mail scanner."""
     name, own = (str(config.settings[f"headers.{key}"]) for key in ("scanned_field", "scanned_text"))
-    scanners = [engine.name for engine in chosen if engine.name not in _KINDS_BESIDES]
+    beside = {"attachments", *(table.name for table in config.engines if table.kind in _KINDS_BESIDES)}
+    scanners = [engine.name for engine in chosen if engine.name not in beside]
     tables = (registry.parse_spec(spec) for spec in specs if spec != "none") if specs else config.engines
     by_fprot = {table.name for table in tables if table.kind in ("fpscand", "fprotd")}
 
@@ -143,10 +164,17 @@ def _notices(config: Config) -> Callable[[], Template]:
         path = config.notice_template or notices.shipped(config.notice_language)
         try:
             with open(path, encoding="utf-8") as file:
-                return notices.parse(file.read(), path)
+                read = notices.parse(file.read(), path)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"notices: cannot be read: {error}", path) from error
+        for name, text in texts.items():
+            try:
+                notices.check(text)
+            except ValueError as error:
+                raise config.origins[f"notices.{name}"].error(f"{name}: {error}") from None
+        return notices.with_texts(read, texts["part"], texts["saved_part"])
 
-    if config.notice_template:
+    texts = {name: str(config.settings[f"notices.{name}"]) for name in ("part", "saved_part", *_SUMMARY[1:])}
+    if config.notice_template or any(texts.values()):
         template()
     return template

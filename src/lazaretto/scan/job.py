@@ -34,10 +34,13 @@ from lazaretto.limits import DEFAULT, Limits, Meter
 from lazaretto.mime import compose, scanner, transfer, tree
 from lazaretto.mime import edits as editing
 from lazaretto.mime.source import Source
-from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Span, Treatment, Verdict
+from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Treatment, Verdict
 from lazaretto.policy.decide import decide
 from lazaretto.policy.rules import Action, Policy, judge
 from lazaretto.sanitize import plan
+from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
+from lazaretto.sanitize.style import Style
+from lazaretto.scan import encoded_files, saving
 from lazaretto.scan.inquiry import Inquiry
 from lazaretto.scan.report import is_changed
 from lazaretto.scan.walk import READER, Walker
@@ -50,7 +53,6 @@ if TYPE_CHECKING:
     from lazaretto.store.saved import SavedFiles
 
 _LOOKING = 0.75  # of max_scan_s
-_NAMED = 5  # saved files that one notice names
 _HARMFUL = (Treatment.REPLACE, Treatment.DISINFECT)  # what must not be left in a message that goes out
 _CUT = (Action.REPLACE, Action.REPLACE_MESSAGE)
 
@@ -83,6 +85,8 @@ class Scanner:
         spool_directory: str | None = None,
         host: str = "",
         closing: Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
+        style: Style = DEFAULT_STYLE,
+        alarm_status: int = 1,
     ) -> None:
         self.policy = policy
         self.engines = engines
@@ -92,6 +96,8 @@ class Scanner:
         self.spool_directory = spool_directory
         self.host = host
         self.closing = closing
+        self.style = style
+        self.alarm_status = alarm_status  # of the filter
 
     def close(self) -> None:
         """Give back what the engines hold."""
@@ -148,6 +154,8 @@ class _Job:
         self.quarantine_id = ""
         self.backup = ""
         self.saved: dict[Path, str] = {}
+        self.rewritten: list[str] = []  # by the last plan
+        self.blocks = encoded_files.NONE
 
     def run(self) -> Report:
         """Of an error of the spool or a store, the report says TEMPFAIL: the message stays with whoever gave it to us."""
@@ -166,9 +174,12 @@ class _Job:
 
     def _run(self) -> Report:
         root = scanner.parse(self.source, self.owner.limits)
+        self.inquiry.ctx = self.inquiry.ctx._replace(fields={part.path: part.fields for part in tree.walk(root)})
         self.findings = self._findings(self.source, root)
         verdict = decide(self.findings, self.envelope, self.owner.policy)
         self.rule = verdict.rule
+        if any(treatment for _, treatment in verdict.treatments):
+            self.blocks = encoded_files.find(self.source, root, dict(verdict.treatments), self.findings, self._action, self.owner.limits)
         self._keep(root, verdict)
         if verdict.disposition is not Disposition.ACCEPT:
             return self._report(verdict, ())
@@ -182,7 +193,7 @@ class _Job:
                 trouble = Finding(READER, Kind.ERROR, "system.not-proven", (), "what was left could not be shown to be safe", Reason.DOWN)
                 return self._report(Verdict(Disposition.TEMPFAIL, rule="system", text="not proven"), (), (*self.findings, trouble))
             edits, verdict = proven
-        elif any(edit.span.start < edit.span.stop for edit in edits) and not self._is_safe(edits):
+        elif (self.rewritten or any(edit.span.start < edit.span.stop for edit in edits)) and not self._is_safe(edits):
             # Without the forged field the rest is read otherwise.  As it came, every reading of it has been looked at.
             edits = ()
         return self._report(verdict, edits)
@@ -199,28 +210,28 @@ class _Job:
         for path in (*verdict.saved, *self._lost(root, verdict)):
             if self.stores.saved is None:
                 raise OSError("the policy asks for a file of its own for a part, but there is no place for it")
-            part = tree.find(root, path) or root
-            whole = bool(part.children)
-            name = part.names[0] if part.names else "message.eml" if whole else "unnamed"
-            if path in self.disinfected:
-                content = self.cleaned[self.disinfected[path]].chunks()
-            elif whole:
-                content = self.source.chunks(None if part is root else part.body)
-            else:
-                content = transfer.decode(self.source, part.body, part.encoding)
-            self.saved[path] = self.stores.saved.put(content, name, self.now, os.getpid())
+            for key, name, content in saving.contents(self.source, root, path, self.blocks.get(path, ())):
+                chunks = self.cleaned[self.disinfected[path]].chunks() if key in self.disinfected else content
+                self.saved[key] = self.stores.saved.put(chunks, name, self.now, os.getpid())
 
     def _lost(self, root: Part, verdict: Verdict) -> Iterator[Path]:
         """Parts that only were to get other names, and are cut out because they cannot; where there is a place for them."""
         if verdict.disposition is Disposition.ACCEPT and self.stores.saved is not None and not self.quarantine_id:
             for path, treatment in verdict.treatments:
-                if treatment is Treatment.DEFANG and path not in verdict.saved and not plan.can_defang(root, path):
+                if treatment in plan.RENAMING and path not in (*verdict.saved, *self.blocks) and not plan.can_defang(root, path):
                     yield path
 
     def _plan(
         self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], cleaned: Mapping[Path, Source] = plan.NO_CONTENT
     ) -> tuple[Edit, ...]:
-        return plan.plan(self.source, root, treatments, verdict.tags, self._notice, cleaned=cleaned, closing=self._closing())
+        self.rewritten, closing, style = [], self._closing(), self.owner.style
+        return plan.plan(
+            self.source, root, treatments, verdict.tags, self._notice,
+            cleaned=cleaned, closing=closing, style=style, rewritten=self.rewritten, blocks=self.blocks,
+        )  # fmt: skip
+
+    def _action(self, finding: Finding) -> Action:
+        return judge(finding, self.envelope, self.owner.policy).action
 
     def _closing(self) -> Sequence[tuple[bytes, bytes]]:
         """Who scanned; nobody did, if an engine failed that had to answer."""
@@ -238,6 +249,7 @@ class _Job:
         for attempt in dict.fromkeys((edits, self._plan(root, verdict, cut) if cut != treatments else edits)):
             if self._is_safe(attempt):
                 return attempt, verdict
+        self.blocks = encoded_files.NONE
         if treatments != whole and not self.quarantine_id and self.stores.saved is not None and () not in self.saved:
             # Parts go that policy has nothing against.
             self.saved[()] = self.stores.saved.put(self.source.chunks(), "message.eml", self.now, os.getpid())
@@ -293,7 +305,7 @@ class _Job:
         bodies: dict[Path, Source] = {}
         for path, digest in self.disinfected.items():
             part = tree.find(root, path)
-            if part is None or part.children or treatments.get(path) not in (Treatment.DISINFECT, Treatment.DEFANG):
+            if part is None or part.children or treatments.get(path) not in (Treatment.DISINFECT, *plan.RENAMING):
                 continue
             head = self.source.read_at(part.body.start, compose.MAX_LINE + 2)
             eol = plan.line_end(self.source)
@@ -357,28 +369,15 @@ class _Job:
         for found in walker.message(root) if root is not None else walker.file(name):
             yield found if isinstance(found, Finding) else (found, tuple(self.inquiry.ask(found)))
 
-    def _notice(self, part: Part, eol: bytes, whole: bool) -> bytes:
-        from lazaretto.sanitize import notices
+    def _notice(self, part: Part, eol: bytes, whole: bool | None) -> bytes:
+        from lazaretto.scan import noticing
 
-        mine = tuple(finding for finding in self.findings if finding.part[: len(part.path)] == part.path and _matters(finding))
-        file = part.names[0] if part.names and not whole else ""
         saved = tuple(path for where, path in self.saved.items() if where[: len(part.path)] == part.path)
-        facts = notices.Facts(
-            mine or tuple(filter(_matters, self.findings)),
-            self.now,
-            file,
-            self.rule,
-            self.scan_id,
-            self.quarantine_id,
-            self.owner.host,
-            ", ".join(map(os.path.basename, saved[:_NAMED])),
-        )
-        make = notices.message_notice if whole else notices.part_notice
-        notice = make(self.owner.notices(), facts, eol)
-        text = Source(notice.header + eol + notice.body)
-        content = b"".join(transfer.decode(text, (read := scanner.parse(text)).body, read.encoding))
-        self.ours.update(Source(reading).digest() for reading in (content, content.removesuffix(eol)))
-        return text.span(Span(0, text.size))
+        told = noticing.Told(self.now, self.rule, self.scan_id, self.quarantine_id, self.owner.host)
+        findings = noticing.about(part, self.findings)
+        text = noticing.make(self.owner.notices(), told, part, findings, saved, eol, whole, self.owner.style.summary)
+        self.ours.update(noticing.digests(text, eol))
+        return text
 
     def _report(self, verdict: Verdict, edits: tuple[Edit, ...], findings: tuple[Finding, ...] | None = None) -> Report:
         return Report(
@@ -392,9 +391,6 @@ class _Job:
             self.quarantine_id,
             tuple(self.saved.values()),
             self.backup,
+            tuple(self.rewritten) if edits else (),
             tuple(self.inquiry.spent_ms.items()),
         )
-
-
-def _matters(finding: Finding) -> bool:
-    return finding.kind is not Kind.MALFORMED

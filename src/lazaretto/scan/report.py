@@ -33,6 +33,8 @@ def outcome(report: Report) -> str:
         return {Disposition.DISCARD: "discarded", Disposition.TEMPFAIL: "deferred", Disposition.REJECT: "rejected"}[verdict.disposition]
     if any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments):
         return "cleaned"
+    if report.rewritten:
+        return "cleaned"
     return "clean" if not noteworthy(report.findings) else "passed"
 
 
@@ -41,7 +43,11 @@ def is_changed(report: Report) -> bool:
     verdict = report.verdict
     if verdict.disposition is Disposition.TEMPFAIL:
         return False
-    return verdict.disposition is not Disposition.ACCEPT or any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments)
+    return (
+        verdict.disposition is not Disposition.ACCEPT
+        or bool(report.rewritten)
+        or any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments)
+    )
 
 
 def noteworthy(findings: Iterable[Finding]) -> list[Finding]:
@@ -79,8 +85,12 @@ def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[s
         facts["to"] = [*map(_text, envelope.rcpt_to)]
     if envelope.client:
         facts["client"] = envelope.client
+    if verdict.alarm:
+        facts["alarm"] = "yes"
     if treated:
         facts["replaced"] = [".".join(map(str, path)) or "message" for path in treated]
+    if report.rewritten:
+        facts["rewritten"] = [*dict.fromkeys(report.rewritten)]
     if named:
         facts["findings"] = named[:_NAMED] + ([f"and {len(named) - _NAMED} more"] if len(named) > _NAMED else [])
     troubles = [f for f in found if f.kind is Kind.ERROR and f.detail]
