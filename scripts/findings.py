@@ -53,6 +53,7 @@ NOT_A_FAMILY = {
 NOT_A_NAME = {
     "cf",
     "lazaretto-*",
+    "profile",  # html.profile is a key
     "bas",
     "bin",
     "ole",

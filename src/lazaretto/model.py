@@ -87,6 +87,7 @@ class Kind(Enum):
     MALFORMED = "malformed"  # deviation or ambiguity noticed while reading
     UNSCANNABLE = "unscannable"  # content nobody could look into; see Reason
     DISINFECTED = "disinfected"  # an engine took malware out of it; what is left is at hand (ScanContext.cleaned)
+    DISARMED = "disarmed"  # it does something by itself that can be taken out, and what is left is of use
     ERROR = "error"  # the engine could not answer; see Reason
 
 
@@ -128,9 +129,10 @@ class Treatment(IntEnum):
 
     KEEP = 0
     DISINFECT = 1
-    DEFANG = 2
-    MANGLE = 3
-    REPLACE = 4
+    DISARM = 2
+    DEFANG = 3
+    MANGLE = 4
+    REPLACE = 5
 
 
 class Verdict(NamedTuple):

@@ -60,6 +60,7 @@ def test_defaults() -> None:
     assert actions == {
         **dict.fromkeys(("malware", "banned", "active", *FAILURES), "replace"),
         "disinfected": "disinfect",
+        "disarmed": "disarm",
         "encrypted": "tag",
         "malformed": "pass",
     }

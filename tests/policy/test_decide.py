@@ -227,6 +227,15 @@ def test_what_is_cut_out_may_be_saved() -> None:
     assert decide([found("banned", (3,))], policy=policy._replace(rules=(rule,))).saved == ()
 
 
+def test_disarmed() -> None:
+    verdict = decide([found("disarmed", (1,)), found("disarmed", (2,)), found("disinfected", (2,)), found("active", (3,))])
+    assert verdict.treatments == (((1,), Treatment.DISARM), ((2,), Treatment.DISARM), ((3,), Treatment.REPLACE))
+    assert verdict.quarantine
+    alone = decide([found("disarmed", (1,))])
+    assert alone.tags == tag("changed; found=disarmed; rule=policy.disarmed")
+    assert (alone.quarantine, alone.rule) == (True, "policy.disarmed")
+
+
 def test_disinfected() -> None:
     verdict = decide([found("disinfected", (1,)), found("disinfected", (2,)), found("malware", (2,))])
     assert verdict.treatments == (((1,), Treatment.DISINFECT), ((2,), Treatment.REPLACE))

@@ -148,7 +148,19 @@ def test_optional_engine() -> None:
 
 
 def test_action_names() -> None:
-    assert list(ACTIONS) == ["pass", "tag", "disinfect", "defang", "mangle", "replace", "replace-message", "tempfail", "discard", "reject"]
+    assert list(ACTIONS) == [
+        "pass",
+        "tag",
+        "disinfect",
+        "disarm",
+        "defang",
+        "mangle",
+        "replace",
+        "replace-message",
+        "tempfail",
+        "discard",
+        "reject",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -628,3 +628,52 @@ def test_no_summary_of_nothing_or_of_a_message_that_is_gone() -> None:
     assert summarised(message, {}) == message
     assert b"SUMMARY" not in summarised(message, {(): REPLACE})
     assert b"SUMMARY" not in summarised(message, {(1,): DEFANG}, Style())
+
+
+# -- new content
+
+
+def disarmed(message: bytes, path: Path, content: bytes, fields: Mapping[Path, plan.Tags] = plan.NO_FIELDS) -> bytes:
+    source = Source(message)
+    edits = plan.plan(
+        source,
+        scanner.parse(source),
+        {path: Treatment.DISARM},
+        TAGS,
+        notice,
+        cleaned={path: Source(content)} if content else {},
+        fields=fields,
+    )
+    return b"".join(render(source, edits))
+
+
+TYPED = b"Subject: x\r\nContent-Type: text/html\r\nContent-Type: text/x\r\n\r\n<form>\r\n"
+
+
+def test_new_content_goes_where_the_old_was() -> None:
+    tag = b"X-Lazaretto-Status: cleaned; found=malware\r\n"
+    assert disarmed(TYPED, (), b"new") == tag + TYPED.replace(b"<form>\r\n", b"new")
+    assert b"NOTICE message" in disarmed(TYPED, (), b"")
+
+
+def test_new_content_may_bring_its_fields() -> None:
+    fresh: dict[Path, plan.Tags] = {(): ((b"Content-Type", b"text/plain"), (b"Content-Transfer-Encoding", b"base64"))}
+    head = b"X-Lazaretto-Status: cleaned; found=malware\r\nSubject: x\r\n"
+    both = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n"
+    assert disarmed(TYPED, (), b"new", fresh) == head + both + b"\r\nnew"
+    encoding: dict[Path, plan.Tags] = {(): ((b"Content-Transfer-Encoding", b"base64"),)}
+    kept = b"Content-Transfer-Encoding: base64\r\nContent-Type: text/html\r\nContent-Type: text/x\r\n"
+    assert disarmed(TYPED, (), b"new", encoding) == head + kept + b"\r\nnew"
+    mbox = b"From a@example.org Sun Nov 22 10:00:00 2026\r\n"
+    bare = b"Subject: x\r\n\r\nold"
+    tag = head.removesuffix(b"Subject: x\r\n")
+    assert disarmed(mbox + bare, (), b"new", encoding) == mbox + tag + b"Content-Transfer-Encoding: base64\r\nSubject: x\r\n\r\nnew"
+
+
+def test_what_is_sealed_is_not_disarmed() -> None:
+    signed = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<form>\r\n--b--\r\n"
+    root = scanner.parse(Source(signed))
+    assert plan.is_sealed(root, (1,))
+    assert not plan.is_sealed(root, ())
+    assert not plan.is_sealed(scanner.parse(Source(TYPED)), ())
+    assert b"NOTICE part 1" in disarmed(signed, (1,), b"new")

@@ -139,6 +139,13 @@ def test_yara_caches_in_the_state_directory(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_file()]
 
 
+def test_the_html_profile(tmp_path: Path) -> None:
+    assert assemble.scanner(config(), ("none",), str(tmp_path)).html_profile == "off"
+    assert assemble.scanner(config("[html]\nprofile = 'remote'\n"), ("none",), str(tmp_path)).html_profile == "remote"
+    with pytest.raises(ConfigError, match=r"html\.profile: expected one of off, scripts, remote, text \(did you mean scripts\?\), not"):
+        config("[html]\nprofile = 'script'\n")
+
+
 def test_the_scanner_is_what_the_configuration_says(tmp_path: Path) -> None:
     text = f"""
 [limits]

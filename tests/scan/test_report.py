@@ -278,6 +278,12 @@ def test_why_it_is_deferred_comes_before_all_other_trouble() -> None:
     assert read(reporting.final_line(deferred, Envelope()))["error"] == "disk full"
 
 
+def test_what_was_disarmed() -> None:
+    verdict = Verdict(Disposition.ACCEPT, (((1,), Treatment.DISARM), ((2, 1), Treatment.REPLACE)))
+    pairs = read(reporting.final_line(report(verdict), Envelope()))
+    assert (pairs["outcome"], pairs["replaced"], pairs["disarmed"]) == ("cleaned", "2.1", "1")
+
+
 @pytest.mark.parametrize(
     ("treatments", "replaced"),
     [

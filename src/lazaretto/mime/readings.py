@@ -51,6 +51,7 @@ _ENCODING_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 ELSEWHERE = ("/external-body", "message/partial")  # types whose content is not in this message
+_PAGES = ("text/html", "application/xhtml+xml")
 
 _CUT_COST = 512  # bytes of the budget that one cut costs, so that cuts of nothing are not free
 
@@ -230,8 +231,11 @@ class _Explorer:
 
     def _leaves(self, entity: _Entity, body: Span, coded: tuple[str, ...], names: tuple[str, ...], media: list[str]) -> Iterator[Reading]:
         source, label = entity.source, entity.label
-        media_type = next((kind for kind in media if kind.endswith(ELSEWHERE)), None) or next(
-            (kind for kind in media if "/" in kind), media[0]
+        # Of several declared types, the one that does most: content that is elsewhere, then a page.
+        media_type = (
+            next((kind for kind in media if kind.endswith(ELSEWHERE)), None)
+            or next((kind for kind in media if kind.endswith(_PAGES)), None)
+            or next((kind for kind in media if "/" in kind), media[0])
         )
         # The body of a multipart or message is looked at piece by piece; as a whole, the scan of the raw message has seen it.
         opened = all(kind.startswith(("multipart/", "message/rfc822")) for kind in media) and not names

@@ -2,7 +2,7 @@
 
 Each finding is judged on its own (rules.judge); then the most severe action wins:
 
-    pass < tag < disinfect < defang < mangle < replace < replace-message < tempfail < discard < reject
+    pass < tag < disinfect < disarm < defang < mangle < replace < replace-message < tempfail < discard < reject
 
 So a detection that refuses or discards the message outranks an engine that
 failed; but where the message would go out, changed or not, a required engine that
@@ -34,13 +34,14 @@ NOBODY = Envelope()
 _DISPOSITIONS = {Action.TEMPFAIL: Disposition.TEMPFAIL, Action.DISCARD: Disposition.DISCARD, Action.REJECT: Disposition.REJECT}
 _TREATMENTS = {
     Action.DISINFECT: Treatment.DISINFECT,
+    Action.DISARM: Treatment.DISARM,
     Action.DEFANG: Treatment.DEFANG,
     Action.MANGLE: Treatment.MANGLE,
     Action.REPLACE: Treatment.REPLACE,
     Action.REPLACE_MESSAGE: Treatment.REPLACE,
 }
 # First word of the status field, by the most severe action.
-_STATES = {Action.PASS: "passed", Action.TAG: "tagged", Action.DEFANG: "changed", Action.MANGLE: "changed"}
+_STATES = {Action.PASS: "passed", Action.TAG: "tagged", Action.DISARM: "changed", Action.DEFANG: "changed", Action.MANGLE: "changed"}
 
 
 def decide(findings: Iterable[Finding], envelope: Envelope = NOBODY, policy: Policy = DEFAULT) -> Verdict:

@@ -16,6 +16,7 @@ from lazaretto.model import Kind, Reason
 from lazaretto.policy.rules import ACTIONS, DEFAULT_ACTIONS, REPLACED
 
 LANGUAGES = ("de", "en")  # of shipped notices
+HTML_PROFILES = ("off", "scripts", "remote", "text")  # of sanitize/html.py
 
 _NAME = regex.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
 _MODE = regex.compile(r"0?[0-7]{3,4}\Z")
@@ -337,6 +338,7 @@ FORMS: dict[str, Callable[[object], object]] = {
     "ident or nothing": lambda value: "" if value == "" else _ident(value),
     "line ends": lambda value: one_of(value, ("reject", "normalise")),
     "stray line ends": lambda value: one_of(value, ("pass", "normalise", "reject")),
+    "html profile": lambda value: one_of(value, HTML_PROFILES),
     "log format": lambda value: one_of(value, ("text", "json")),
     "networks": _networks,
     "field": _field,

@@ -37,6 +37,7 @@ KEYS: tuple[Key, ...] = (
     *(Key("limits", name, value, "seconds" if isinstance(value, float) else "count") for name, value in DEFAULT._asdict().items()),
     Key("policy", "malware", "replace", "action", "an engine knows it as malware"),
     Key("policy", "disinfected", "disinfect", "action", "an engine took malware out of it; what it made of it is put in its place"),
+    Key("policy", "disarmed", "disarm", "action", "a page with something that acts, which [html] profile takes out"),
     Key("policy", "banned", "replace", "action", "its name or type is not allowed here; few need programs by mail, and have other ways"),
     Key("policy", "active", "replace", "action", "it runs by itself when opened: macros, scripts, launch actions"),
     Key("policy", "malformed", "pass", "action", "it deviates from the standards; every reading is scanned, and honest mail often does"),
@@ -48,8 +49,8 @@ KEYS: tuple[Key, ...] = (
     Key("policy", "timeout", "tempfail", "action", "a required engine did not answer in time"),
     Key("policy", "error", "tempfail", "action", "a required engine failed in another way"),
     Key(
-        "policy", "quarantine", ["malware", "disinfected", "banned", "active", REPLACED], "kept",
-        f"what is quarantined when it is disinfected, defanged, cut out or refused; {REPLACED}: whatever is cut out",
+        "policy", "quarantine", ["malware", "disinfected", "disarmed", "banned", "active", REPLACED], "kept",
+        f"what is quarantined when it is disinfected, disarmed, defanged, cut out or refused; {REPLACED}: whatever is cut out",
     ),
     Key("policy", "save", [], "words", "what is saved as a file of its own when it is cut out, besides: the part, decoded"),
     Key("policy", "alarm_changes", 0, "number", "more changes to one message than so many are an alarm: [filter] alarm_status; 0: never"),
@@ -75,6 +76,10 @@ KEYS: tuple[Key, ...] = (
     Key("defang", "media_type", "application/octet-stream", "defanged type", "its type, which nothing opens; $N as above"),
     Key("defang", "mangled_name", "mangled", "word", "the name of a mangled part, before the suffix"),
     Key("defang", "content_id", "", "content id", 'its Content-ID, so that no page shows it: a word, $N as above; "": it keeps its own'),
+    Key(
+        "html", "profile", "off", "html profile",
+        "what is taken out of pages: off: nothing; scripts: what acts; remote: what is loaded from elsewhere, too; text: all but the text",
+    ),
     Key("quarantine", "enabled", True, "flag", "keep the original of what is removed; false: what is removed is lost"),
     Key("quarantine", "directory", "", "path", 'where originals are kept; "": quarantine/ in the state directory'),
     Key(

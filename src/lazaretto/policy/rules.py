@@ -35,13 +35,14 @@ class Action(IntEnum):
     PASS = 0
     TAG = 1
     DISINFECT = 2
-    DEFANG = 3
-    MANGLE = 4
-    REPLACE = 5
-    REPLACE_MESSAGE = 6
-    TEMPFAIL = 7
-    DISCARD = 8
-    REJECT = 9
+    DISARM = 3
+    DEFANG = 4
+    MANGLE = 5
+    REPLACE = 6
+    REPLACE_MESSAGE = 7
+    TEMPFAIL = 8
+    DISCARD = 9
+    REJECT = 10
 
 
 ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for action in Action}
@@ -50,6 +51,7 @@ ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for 
 DEFAULT_ACTIONS: dict[str, Action] = {
     "malware": Action.REPLACE,
     "disinfected": Action.DISINFECT,
+    "disarmed": Action.DISARM,
     "banned": Action.REPLACE,
     "active": Action.REPLACE,
     "malformed": Action.PASS,
@@ -82,7 +84,7 @@ class Policy(NamedTuple):
 
     rules: tuple[Rule, ...] = ()
     actions: Mapping[str, Action] = DEFAULT_ACTIONS
-    quarantine: frozenset[str] = frozenset({"malware", "disinfected", "banned", "active", REPLACED})
+    quarantine: frozenset[str] = frozenset({"malware", "disinfected", "disarmed", "banned", "active", REPLACED})
     announce: bool = True  # our header field on every message, not only where something was found
     status_field: bytes = b"X-Lazaretto-Status"  # b"": none
     optional: frozenset[str] = frozenset()  # engines that need not answer; all others are required
@@ -146,7 +148,9 @@ class Condition(NamedTuple):
 
 # A message to three people has one content: what is allowed for one of them only is not allowed.
 CONDITIONS: dict[str, Condition] = {
-    "kind": Condition(lambda f, _: (f.kind.value,), "kind of finding: malware, banned, active, malformed, unscannable, error"),
+    "kind": Condition(
+        lambda f, _: (f.kind.value,), "kind of finding: malware, disinfected, disarmed, banned, active, malformed, unscannable, error"
+    ),
     "reason": Condition(
         lambda f, _: () if f.reason is None else (str(f.reason.value),),
         "why it was not scanned: down, timeout, limit, encrypted, broken, unsupported",

@@ -62,6 +62,7 @@ _ORDER = (
     Kind.DISINFECTED,
     Kind.BANNED,
     Kind.ACTIVE,
+    Kind.DISARMED,
     Kind.UNSCANNABLE,
     Kind.ERROR,
     Kind.MALFORMED,

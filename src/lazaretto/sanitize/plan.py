@@ -3,13 +3,14 @@
     announce   our own header fields, on top; forged ones of the same name go
     close      fields of ours at the end of the header, and some under another name
     disinfect  a part gets the content that an engine made of it
+    disarm     a part gets what is left of its content without what acts
     replace    a part, header and body, becomes a notice; a message becomes its
                plain fields and a notice
     defang     a part keeps its content under a type and a name that nothing runs
     mangle     the same, and the name it had is not told
 
 A part inside a replaced part needs no edit of its own.  Inside signed or
-encrypted mail nothing is defanged: changing a name there only breaks the
+encrypted mail nothing is defanged or disarmed: that would only break the
 signature, so the whole part is replaced instead.
 
 Errors:  none.
@@ -45,6 +46,7 @@ Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
 RENAMING = (Treatment.DEFANG, Treatment.MANGLE)
 NO_BLOCKS: Mapping[Path, Sequence[Block]] = {}
 NO_CONTENT: Mapping[Path, Source] = {}
+NO_FIELDS: Mapping[Path, Tags] = {}
 
 # (part, line end, is it a whole message) -> header lines, empty line, text.  None: a summary of the message.
 NoticeMaker = Callable[[Part, bytes, bool | None], bytes]
@@ -64,6 +66,7 @@ def plan(
     notice: NoticeMaker,
     *,
     cleaned: Mapping[Path, Source] = NO_CONTENT,
+    fields: Mapping[Path, Tags] = NO_FIELDS,
     closing: Tags = (),
     style: Style = DEFAULT,
     rewritten: list[str] | None = None,
@@ -73,7 +76,8 @@ def plan(
 
     `blocks`: files encoded in parts, which are treated instead of the parts themselves.
     `rewritten` is told what `style` wants to be changed in what stays (rewrite.py).
-    `cleaned`: new content of parts, encoded as they are.  A part that is to be disinfected without it is replaced.
+    `cleaned`: new content of parts, encoded as they are, or as the new fields in `fields` say, which replace those of the same
+    name.  A part that is to be disinfected or disarmed without new content is replaced.
     A path that the tree does not have counts as the whole message.
     """
     closing = (*closing, *style.closing(field.name for field in root.fields))
@@ -85,7 +89,9 @@ def plan(
             continue
         if treatment in RENAMING and not can_defang(root, here):
             treatment = Treatment.REPLACE
-        if treatment is Treatment.DISINFECT and here not in cleaned:
+        if treatment is Treatment.DISARM and is_sealed(root, here):
+            treatment = Treatment.REPLACE
+        if treatment in (Treatment.DISINFECT, Treatment.DISARM) and here not in cleaned:
             treatment = Treatment.REPLACE
         wanted[here] = max(treatment, wanted.get(here, Treatment.KEEP))
     if wanted.get(()) is Treatment.REPLACE:
@@ -97,7 +103,7 @@ def plan(
     if style.summary.wanted and (told or any(touched.values())):
         own += tuple(_summarise(source, root, notice))
     own += tuple(_treat_blocks(source, known, wanted, blocks, notice, style.renaming))
-    return (*own, *_treat(source, known, wanted, notice, cleaned, style.renaming))
+    return (*own, *_treat(source, known, wanted, notice, cleaned, fields, style.renaming))
 
 
 def _treat_blocks(
@@ -130,7 +136,7 @@ def _rewrite(
 
     def stays(part: Part) -> bool:
         above = (wanted.get(part.path[:length], Treatment.KEEP) for length in range(len(part.path)))
-        return wanted.get(part.path, Treatment.KEEP) is not Treatment.KEEP or Treatment.REPLACE in above or _is_sealed(root, part.path)
+        return wanted.get(part.path, Treatment.KEEP) is not Treatment.KEEP or Treatment.REPLACE in above or is_sealed(root, part.path)
 
     for change in rewrite.changes(source, root, style.rewriting, stays, ours, line_end(source)):
         told.append(change.what)
@@ -215,6 +221,7 @@ def _treat(
     wanted: Mapping[Path, Treatment],
     notice: NoticeMaker,
     cleaned: Mapping[Path, Source],
+    fields: Mapping[Path, Tags],
     renaming: Renaming,
 ) -> Iterator[Edit]:
     number = 0
@@ -226,6 +233,8 @@ def _treat(
             if treatment in RENAMING:
                 number += 1
                 yield from _rename(source, part, renaming.fields(part, number, mangle=treatment is Treatment.MANGLE))
+            elif path in cleaned and fields.get(path):
+                yield from _put_fields(source, part, fields[path])
             if path in cleaned:
                 yield Edit(part.body, cleaned[path])
         elif known[path[:-1]].media_type in MESSAGES:
@@ -236,10 +245,11 @@ def _treat(
 
 def can_defang(root: Part, path: Path) -> bool:
     """Can the part get other names?  Not the message itself, and nothing that is signed: such are replaced."""
-    return path != () and not _is_sealed(root, path)
+    return path != () and not is_sealed(root, path)
 
 
-def _is_sealed(root: Part, path: Path) -> bool:
+def is_sealed(root: Part, path: Path) -> bool:
+    """Is the part inside something signed or encrypted?"""
     return any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
 
 
@@ -286,6 +296,20 @@ def _kept_fields(source: Source, part: Part, eol: bytes, ours: frozenset[str]) -
 def _is_plain(source: Source, field: Field) -> bool:
     size = field.span.stop - field.span.start
     return size <= _MAX_KEPT_FIELD and _PLAIN_FIELD.fullmatch(source.data, field.span.start, field.span.stop) is not None
+
+
+def _put_fields(source: Source, part: Part, fresh: Tags) -> Iterator[Edit]:
+    """`fresh` in place of the fields of the same names; where there are none, before the Content-Type or what comes first."""
+    eol = line_end(source)
+    names_ = _names(fresh)
+    stale = [field.span for field in part.fields if field.name in names_]
+    block = _block(fresh, eol)
+    if not stale:
+        first = part.fields[0].span.start if part.fields else part.header.start
+        beside = next((field.span.start for field in part.fields if field.name == "content-type"), first)
+        yield Edit(Span(beside, beside), block)
+    for number, span in enumerate(stale):
+        yield Edit(span, block if number == 0 else b"")
 
 
 def _rename(source: Source, part: Part, fresh: Mapping[str, bytes]) -> Iterator[Edit]:

@@ -51,6 +51,7 @@ def scanner(config: Config, specs: Sequence[str], state_directory: str, host: st
         _closing(config, specs, chosen),
         _style(config),
         cast("int", config.settings["filter.alarm_status"]),
+        str(config.settings["html.profile"]),
     )
 
 

@@ -23,7 +23,6 @@ See:     docs/flow.md, docs/architecture.md; RFC 5321 s4.5.3.2.6 on deadlines
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,16 +30,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lazaretto.engines.base import Engine, ScanContext
 from lazaretto.limits import DEFAULT, Limits, Meter
-from lazaretto.mime import compose, scanner, transfer, tree
 from lazaretto.mime import edits as editing
+from lazaretto.mime import scanner, tree
 from lazaretto.mime.source import Source
 from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Treatment, Verdict
 from lazaretto.policy.decide import decide
 from lazaretto.policy.rules import Action, Policy, judge
-from lazaretto.sanitize import plan
+from lazaretto.sanitize import html, plan
 from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
 from lazaretto.sanitize.style import Style
 from lazaretto.scan import encoded_files, saving
+from lazaretto.scan.contents import Contents, New
 from lazaretto.scan.inquiry import Inquiry
 from lazaretto.scan.report import is_changed
 from lazaretto.scan.walk import READER, Walker
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from lazaretto.store.saved import SavedFiles
 
 _LOOKING = 0.75  # of max_scan_s
-_HARMFUL = (Treatment.REPLACE, Treatment.DISINFECT)  # what must not be left in a message that goes out
+_HARMFUL = (Treatment.REPLACE, Treatment.DISARM, Treatment.DISINFECT)  # what must not be left in a message that goes out
 _CUT = (Action.REPLACE, Action.REPLACE_MESSAGE)
 
 
@@ -67,12 +67,14 @@ class Stores(NamedTuple):
 
 
 NO_STORES = Stores()
+NOTHING_NEW = New(plan.NO_CONTENT, plan.NO_FIELDS)
 
 
 class Scanner:
     """A configured scanner.
 
     `notices` is called when the first one is wanted.  `closing`, told which optional engines failed: fields for the header's end.
+    `html_profile`: what is taken out of pages, of sanitize.html.PROFILES.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Scanner:
         closing: Callable[[Collection[str]], Sequence[tuple[bytes, bytes]]] = lambda _failed: (),
         style: Style = DEFAULT_STYLE,
         alarm_status: int = 1,
+        html_profile: str = html.OFF,
     ) -> None:
         self.policy = policy
         self.engines = engines
@@ -98,6 +101,7 @@ class Scanner:
         self.closing = closing
         self.style = style
         self.alarm_status = alarm_status  # of the filter
+        self.html_profile = html_profile
 
     def close(self) -> None:
         """Give back what the engines hold."""
@@ -144,11 +148,9 @@ class _Job:
         self.now = time.time()
         self.scan_id = f"{int(self.now):08x}-{os.urandom(4).hex()}"
         self.deadline = self.started + owner.limits.max_scan_s * _LOOKING
+        self.contents = Contents(source, owner.limits, owner.html_profile)
         self.inquiry = Inquiry(owner.engines, ScanContext(self.deadline, envelope, owner.limits, self._keep_cleaned))
         self.findings: tuple[Finding, ...] = ()
-        self.cleaned: dict[bytes, Source] = {}  # by digest of the content that an engine has disinfected
-        self.disinfected: dict[Path, bytes] = {}  # parts that can get such content -> that digest
-        self.filled: set[Path] = set()  # those that the first plan gives it to
         self.ours: set[bytes] = set()  # digests of notices
         self.rule = ""
         self.quarantine_id = ""
@@ -184,7 +186,8 @@ class _Job:
         if verdict.disposition is not Disposition.ACCEPT:
             return self._report(verdict, ())
         treatments = dict(verdict.treatments)
-        edits = self._plan(root, verdict, treatments, self._new_content(root, treatments))
+        new = self.contents.bodies(root, treatments, self.kept.take if self.kept is not None else None)
+        edits = self._plan(root, verdict, treatments, new)
         if any(treatments.values()):
             self.deadline = self.started + self.owner.limits.max_scan_s
             self.inquiry.ctx = self.inquiry.ctx._replace(deadline=self.deadline)
@@ -211,7 +214,8 @@ class _Job:
             if self.stores.saved is None:
                 raise OSError("the policy asks for a file of its own for a part, but there is no place for it")
             for key, name, content in saving.contents(self.source, root, path, self.blocks.get(path, ())):
-                chunks = self.cleaned[self.disinfected[path]].chunks() if key in self.disinfected else content
+                cured = self.contents.disinfected.get(key)
+                chunks = self.contents.cleaned[cured].chunks() if cured is not None else content
                 self.saved[key] = self.stores.saved.put(chunks, name, self.now, os.getpid())
 
     def _lost(self, root: Part, verdict: Verdict) -> Iterator[Path]:
@@ -221,13 +225,11 @@ class _Job:
                 if treatment in plan.RENAMING and path not in (*verdict.saved, *self.blocks) and not plan.can_defang(root, path):
                     yield path
 
-    def _plan(
-        self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], cleaned: Mapping[Path, Source] = plan.NO_CONTENT
-    ) -> tuple[Edit, ...]:
+    def _plan(self, root: Part, verdict: Verdict, treatments: Mapping[Path, Treatment], new: New = NOTHING_NEW) -> tuple[Edit, ...]:
         self.rewritten, closing, style = [], self._closing(), self.owner.style
         return plan.plan(
             self.source, root, treatments, verdict.tags, self._notice,
-            cleaned=cleaned, closing=closing, style=style, rewritten=self.rewritten, blocks=self.blocks,
+            cleaned=new.bodies, fields=new.fields, closing=closing, style=style, rewritten=self.rewritten, blocks=self.blocks,
         )  # fmt: skip
 
     def _action(self, finding: Finding) -> Action:
@@ -244,11 +246,13 @@ class _Job:
         The verdict that comes with them has what is really done.
         """
         treatments, whole = dict(verdict.treatments), {root.path: Treatment.REPLACE}
-        uncured = {*self.disinfected, *(path for path, treatment in treatments.items() if treatment is Treatment.DISINFECT)}
-        cut = treatments | dict.fromkeys(uncured & treatments.keys(), Treatment.REPLACE)
-        for attempt in dict.fromkeys((edits, self._plan(root, verdict, cut) if cut != treatments else edits)):
-            if self._is_safe(attempt):
-                return attempt, verdict
+        kept = {path for path, treatment in treatments.items() if treatment in (Treatment.DISINFECT, Treatment.DISARM)}
+        cut = treatments | dict.fromkeys({*self.contents.disinfected, *kept} & treatments.keys(), Treatment.REPLACE)
+        if self._is_safe(edits):
+            done = {path: Treatment.REPLACE if path in kept - self.contents.given.keys() else what for path, what in treatments.items()}
+            return edits, verdict._replace(treatments=tuple(done.items()))
+        if cut != treatments and self._is_safe(attempt := self._plan(root, verdict, cut)):
+            return attempt, verdict._replace(treatments=tuple(cut.items()))
         self.blocks = encoded_files.NONE
         if treatments != whole and not self.quarantine_id and self.stores.saved is not None and () not in self.saved:
             # Parts go that policy has nothing against.
@@ -264,58 +268,13 @@ class _Job:
         output = self.spool.take(editing.render(self.source, edits))
         try:
             result = scanner.parse(output, self.owner.limits)
-            if any(not isinstance(edit.data, bytes) for edit in edits) and not self._arrives(output, result):
+            if any(not isinstance(edit.data, bytes) for edit in edits) and not self.contents.arrived(output, result, self.spool):
                 return False
             found = self._findings(output, result, again=True)
             verdict = decide(found, self.envelope, self.owner.policy)
             return verdict.disposition is Disposition.ACCEPT and not any(treatment in _HARMFUL for _, treatment in verdict.treatments)
         finally:
             self.spool.release(output)
-
-    def _arrives(self, output: Source, root: Part) -> bool:
-        """Is what was put into parts all that these hold now?  New content might look like a delimiter."""
-        for path, digest in self.disinfected.items():
-            part = tree.find(root, path)
-            if part is not None and path in self.filled:
-                content = self.spool.take(transfer.decode(output, part.body, part.encoding))
-                arrived = content.digest() == self.cleaned[digest].digest()
-                self.spool.release(content)
-                if not arrived:
-                    return False
-        return True
-
-    # -- disinfected content
-
-    def _keep_cleaned(self, item: Item, chunks: Iterable[bytes]) -> None:
-        """What an engine made of an item (engines.base.ScanContext.cleaned)."""
-        self.cleaned[item.digest] = self.spool.take(chunks, self.owner.limits.max_member_bytes, "max_member_bytes")
-
-    def _placed(self, item: Item, finding: Finding, again: bool) -> Finding:
-        """`finding`; but what is disinfected and cannot be put back is malware."""
-        if finding.kind is not Kind.DISINFECTED:
-            return finding
-        here = (".".join(map(str, item.part)),) if item.part else ()
-        if again or item.doubtful or item.is_message or item.trail != here or item.digest not in self.cleaned:
-            return finding._replace(kind=Kind.MALWARE)
-        self.disinfected[item.part] = item.digest
-        return finding
-
-    def _new_content(self, root: Part, treatments: Mapping[Path, Treatment]) -> dict[Path, Source]:
-        """Bodies for the parts that an engine has disinfected, encoded as these are."""
-        bodies: dict[Path, Source] = {}
-        for path, digest in self.disinfected.items():
-            part = tree.find(root, path)
-            if part is None or part.children or treatments.get(path) not in (Treatment.DISINFECT, *plan.RENAMING):
-                continue
-            head = self.source.read_at(part.body.start, compose.MAX_LINE + 2)
-            eol = plan.line_end(self.source)
-            encoded = compose.encode(self.cleaned[digest].chunks(), part.encoding, eol, len(head.split(b"\n", 1)[0].rstrip()))
-            if encoded is not None:
-                ends = self.source.read_at(part.body.stop - 1, 1) == b"\n" and part.encoding == "base64"
-                pieces = itertools.chain(encoded, (eol,) if ends else ())
-                self.filled.add(path)
-                bodies[path] = self.kept.take(pieces) if self.kept is not None else Source(b"".join(pieces))
-        return bodies
 
     # -- findings
 
@@ -331,7 +290,7 @@ class _Job:
             item, stated = (None, (found,)) if isinstance(found, Finding) else found
             for finding in stated:
                 if item is not None:
-                    finding = self._placed(item, finding, again)
+                    finding = self.contents.placed(item, finding, again=again)
                 said = (finding.engine, finding.kind, finding.name, finding.part, finding.reason)
                 decision = judge(finding, self.envelope, self.owner.policy)
                 if again and item is not None and decision.action in _CUT and self._is_excused(item, finding):
@@ -367,7 +326,14 @@ class _Job:
         meter = Meter(self.owner.limits, self.deadline, time.monotonic, source.size)
         walker = Walker(source, spool, meter)
         for found in walker.message(root) if root is not None else walker.file(name):
-            yield found if isinstance(found, Finding) else (found, tuple(self.inquiry.ask(found)))
+            if isinstance(found, Finding):
+                yield found
+            else:
+                acts = () if root is None else tuple(self.contents.look(found, root, meter.tick))
+                yield found, (*self.inquiry.ask(found), *acts)
+
+    def _keep_cleaned(self, item: Item, chunks: Iterable[bytes]) -> None:
+        self.contents.keep(item, chunks, self.spool)
 
     def _notice(self, part: Part, eol: bytes, whole: bool | None) -> bytes:
         from lazaretto.scan import noticing

@@ -75,7 +75,8 @@ def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[s
     verdict = report.verdict
     found = noteworthy(report.findings)
     named = list(dict.fromkeys(f"{f.name}({f.engine},{'.'.join(map(str, f.part)) or 'message'})" for f in found))
-    treated = [path for path, treatment in verdict.treatments if treatment is not Treatment.KEEP]
+    replaced = [path for path, treatment in verdict.treatments if treatment not in (Treatment.KEEP, Treatment.DISARM)]
+    disarmed = [path for path, treatment in verdict.treatments if treatment is Treatment.DISARM]
     facts: dict[str, str | float | list[str]] = {"outcome": outcome(report), "id": report.scan_id, "rule": verdict.rule}
     if envelope.queue_id:
         facts["queue_id"] = envelope.queue_id
@@ -87,8 +88,9 @@ def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[s
         facts["client"] = envelope.client
     if verdict.alarm:
         facts["alarm"] = "yes"
-    if treated:
-        facts["replaced"] = [".".join(map(str, path)) or "message" for path in treated]
+    for key, paths in (("replaced", replaced), ("disarmed", disarmed)):
+        if paths:
+            facts[key] = [".".join(map(str, path)) or "message" for path in paths]
     if report.rewritten:
         facts["rewritten"] = [*dict.fromkeys(report.rewritten)]
     if named:

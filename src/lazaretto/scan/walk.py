@@ -64,6 +64,7 @@ _LIMIT_ANOMALIES = frozenset(
 # Content that is elsewhere, or that becomes a message of its own behind us: nobody can scan it here.
 _BANNED_ANOMALIES = frozenset(("mime.message-partial", "mime.external-body", "mime.smuggling"))
 _MESSAGE_TYPES = ("message/", "text/rfc822")
+_PAGES = frozenset(("text/html", "application/xhtml+xml"))  # the same bytes declared as text/plain do nothing
 _MESSAGE_NAME = regex.compile(r"\.(?:eml|mht|mhtml|mbox|mbx|msg|nws)\b", re.IGNORECASE)
 # Messages found only in other readings whose own other readings are explored too; the corpus needs one.
 _MAX_NESTED_EXPLORATIONS = 8
@@ -81,7 +82,7 @@ class Walker:
         self.meter = meter
         self.limits: Limits = meter.limits
         self._words: tuple[bytes, ...] | None = None
-        self._seen: dict[tuple[bytes, bool], set[str]] = {}  # content, taken for a message? -> names it had
+        self._seen: dict[tuple[bytes, str], set[str]] = {}  # content, taken for a message, a page or "" -> names it had
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}  # trail -> names of what was met there last
         self._nested = 0
         self._budget: Budget | None = None
@@ -90,7 +91,7 @@ class Walker:
         """Items and findings of the message whose tree is `root`, the raw message first."""
         self.root = root
         digest = self.source.digest()
-        self._seen[digest, True] = set()
+        self._seen[digest, "message"] = set()
         yield Item((), (), (), "message/rfc822", self.source, "message", digest, is_message=True)
         if smuggling.attempt(self.source) >= 0:
             yield anomaly("mime.smuggling", (), ())
@@ -112,7 +113,7 @@ class Walker:
         self, source: Source, root: Part, owner: Path | None, trail: tuple[str, ...], depth: int, *, doubtful: bool = False
     ) -> Iterator[Found]:
         """All of one message.  `owner` None: it is the outer one, its parts own themselves."""
-        primary: set[tuple[Span, str]] = set()
+        primary: set[tuple[Span, str, bool]] = set()
         ambiguous: list[Path] = []
         stray: list[Part] = []
         for part in tree.walk(root):
@@ -127,7 +128,7 @@ class Walker:
                     stray.append(part)
             if part.children:
                 continue
-            primary.add((part.body, "" if part.encoding in scanner.IDENTITY else part.encoding))
+            primary.add((part.body, "" if part.encoding in scanner.IDENTITY else part.encoding, part.media_type in _PAGES))
             yield from self._leaf(source, part, here, where, depth, covered=owner is None, doubtful=doubtful)
         yield from self._in_text(source, None if owner is not None else root, owner or (), trail, depth)
         bare, nul = line_end_trouble(source)
@@ -177,7 +178,7 @@ class Walker:
         owner: Path | None,
         trail: tuple[str, ...],
         depth: int,
-        primary: set[tuple[Span, str]],
+        primary: set[tuple[Span, str, bool]],
         stray: Span | None = None,
     ) -> Iterator[Found]:
         """What clients that disagree with the primary reading would find in the part `within`, or only in its `stray` text."""
@@ -196,7 +197,9 @@ class Walker:
                 if reading.media_type.endswith(readings.ELSEWHERE):
                     name = "mime.message-partial" if reading.media_type.endswith("partial") else "mime.external-body"
                     yield anomaly(name, here, where)
-                if reading.source is source and (reading.span, reading.encoding) in primary:
+                page = reading.media_type in _PAGES
+                known = ((reading.span, reading.encoding, shown) in primary for shown in ((True,) if page else (False, True)))
+                if reading.source is source and any(known):
                     continue
                 yield from self._content(
                     reading.decode(),
@@ -255,10 +258,11 @@ class Walker:
             elif isinstance(problem, BrokenMember):
                 yield unopened(problem.name, problem.reason, owner, trail, problem.detail, doubtful=doubtful)
             digest = content.digest()
-            key = (digest, media_type.startswith(_MESSAGE_TYPES))
-            if doubtful and key in self._seen and self._seen[key].issuperset(names):
+            read_as = "message" if media_type.startswith(_MESSAGE_TYPES) else "page" if media_type in _PAGES else ""
+            same = ((digest, known) for known in ((read_as,) if read_as else ("", "page")))
+            if doubtful and any(key in self._seen and self._seen[key].issuperset(names) for key in same):
                 return  # other readings mostly show what is known already
-            self._seen.setdefault(key, set()).update(names)
+            self._seen.setdefault((digest, read_as), set()).update(names)
             kind = sniff.sniff(content)
             covered_text = covered and kind in ("text", "empty") and media_type.startswith("text/")
             item = Item(owner, trail, names, media_type, content, kind, digest, False, is_file, covered_text, doubtful, self._files(trail))
