@@ -151,6 +151,13 @@ PIECES = (
 ).split(" ")
 
 
+@pytest.mark.parametrize("text", ['a://x"["', "a:'['", "a:url('[')", "a:[b", "a:']'"])
+def test_brackets_in_strings_are_none(text: str) -> None:
+    kept, _ = style(text)
+    assert style(kept) == (kept, set())
+    assert kept.count("[") == kept.count("]")
+
+
 @settings(max_examples=600, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.booleans(), st.booleans())
 def test_nothing_acts_and_nothing_changes_twice(pieces: list[str], remote: bool, blanks: bool) -> None:

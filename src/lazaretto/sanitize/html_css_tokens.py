@@ -21,25 +21,26 @@ from lazaretto import regex
 MAX_TOKENS = 200_000  # 20 MB of memory; honest sheets have 20,000
 
 _ESCAPE = r"\\(?:[0-9A-Fa-f]{1,6}[ \t\n]?|[^\n0-9A-Fa-f])"
-_LETTER = rf"(?:[A-Za-z0-9_-]|[^\x00-\x7f]|{_ESCAPE})"
-_WORD = rf"(?:--|-?(?:[A-Za-z_]|[^\x00-\x7f]|{_ESCAPE})){_LETTER}*+"
+# A group with alternatives is not repeated possessively: Pythons before 3.11.5 match too much then (Debian 12 has 3.11.2).
+_LETTERS = rf"(?:[A-Za-z0-9_-]++|[^\x00-\x7f]++|{_ESCAPE})"
+_WORD = rf"(?:--|-?(?:[A-Za-z_]|[^\x00-\x7f]|{_ESCAPE})){_LETTERS}*"
 _TOKEN = regex.compile(
-    r"(?P<space>(?:[ \t\n]|/\*(?s:.*?)(?:\*/|\Z)|<!--|-->)++)"
-    r"|(?P<string>\"(?:[^\"\\\n]|\\(?s:.))*+\"?|'(?:[^'\\\n]|\\(?s:.))*+'?)"
+    r"(?P<space>(?:[ \t\n]++|/\*(?s:.*?)(?:\*/|\Z)|<!--|-->)+)"
+    r"|(?P<string>\"(?:[^\"\\\n]++|\\(?s:.))*\"?|'(?:[^'\\\n]++|\\(?s:.))*'?)"
     rf"|(?P<number>[+-]?+(?:[0-9]*+\.)?[0-9]++(?:[eE][+-]?[0-9]++)?(?:%|[A-Za-z]++)?)"
     rf"|(?P<name>{_WORD})(?P<call>\()?"
     rf"|@(?P<at>{_WORD})"
-    rf"|\#(?P<hash>{_LETTER}++)"
+    rf"|\#(?P<hash>{_LETTERS}+)"
     r"|(?P<other>(?s:.))"
 )
 _COMMENT = regex.compile(r"/\*(?s:.*?)(?:\*/|\Z)")
 _ONE_ESCAPE = regex.compile(r"\\(?:([0-9A-Fa-f]{1,6})[ \t\n]?|\n|((?s:.)))")
-_URL = regex.compile(r"[ \t\n]*+(?:\"((?:[^\"\\\n]|\\(?s:.))*+)\"|'((?:[^'\\\n]|\\(?s:.))*+)'|([^)]*+))[^)]*+\)?")
+_URL = regex.compile(r"[ \t\n]*+(?:\"((?:[^\"\\\n]++|\\(?s:.))*)\"|'((?:[^'\\\n]++|\\(?s:.))*)'|([^)]*+))[^)]*+\)?")
 _ODD_LETTER = regex.compile(r"[^A-Za-z0-9_-]")
 _NO_START = regex.compile(r"-?[0-9]|-\Z")
-_IN_STRINGS = regex.compile(r"[\"'\\;{}<>()\n]")
+_IN_STRINGS = regex.compile(r"[\"'\\;{}<>()\[\]\n]")
 _NOT_PLAIN = regex.compile(r"[+~&`]|[^ -~]")
-_IN_URLS = regex.compile(r"[\"'\\<>(){}` ]")
+_IN_URLS = regex.compile(r"[\"'\\<>(){}\[\]` ]")
 
 
 class Kind(Enum):
