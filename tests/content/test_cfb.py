@@ -97,3 +97,12 @@ def test_agrees_with_olefile() -> None:
         assert contents(data) == expected
         compared += 1
     assert compared > 10
+
+
+def test_storages_and_where_their_entries_lie() -> None:
+    data = compound_file({"A/B/x": b"1", "y": b"2"})
+    file = CompoundFile(Source(data))
+    assert [path for path, _ in file.storages] == [("A",), ("A", "B")]
+    for path, place in file.storages:
+        assert data[place : place + 4] == path[-1].encode("utf-16-le") + b"\0\0"
+        assert data[place + 66] == 1  # a storage

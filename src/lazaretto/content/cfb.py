@@ -44,11 +44,12 @@ class Stream(NamedTuple):
 
 
 class CompoundFile:
-    """`streams` in the order of the directory; `truncated` if there were too many."""
+    """`streams` and `storages` in the order of the directory; `truncated` if there were too many."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self.streams: list[Stream] = []
+        self.storages: list[tuple[tuple[str, ...], int]] = []  # path, and where its entry of the directory lies
         self.truncated = False
         header = source.read_at(0, 512)
         if len(header) < 512 or not header.startswith(MAGIC):
@@ -103,9 +104,11 @@ class CompoundFile:
     def _read_directory(self, first: int) -> None:
         """Entries with their paths; s2.6.  Siblings form a tree by `left` and `right`, storages have a `child`."""
         entries: list[tuple[str, int, int, int, int, int, int] | None] = []
+        places: list[int] = []
         for sector in self._chain(first, self._sectors):
             data = self._sector(sector)
             for at in range(0, len(data) - 127, 128):
+                places.append((sector + 1) * self._size + at)
                 raw, length, kind, _, left, right, child, _, _, _, _, start, low, high = _ENTRY.unpack_from(data, at)
                 if kind not in (_STORAGE, _STREAM, _ROOT) or not 2 <= length <= 64:
                     entries.append(None)
@@ -132,6 +135,8 @@ class CompoundFile:
             name, kind, _, _, _, start, size = entry
             if kind == _ROOT and not self._mini_stream:
                 self._mini_stream = list(self._chain(start, -(-size // self._size)))
+            elif kind == _STORAGE:
+                self.storages.append((paths.get(number) or (name,), places[number]))
             elif kind == _STREAM:
                 path = paths.get(number) or (name,)
                 self.streams.append(Stream(path, size, start, size < self._cutoff))
@@ -142,7 +147,7 @@ class CompoundFile:
         """The bytes [start:stop] of a stream, as far as they can be found."""
         position = 0
         stop = stream.size if stop is None else min(stop, stream.size)
-        for offset, length in self._pieces(stream):
+        for offset, length in self.pieces(stream):
             if position >= stop:
                 return
             begin = max(start - position, 0)
@@ -155,7 +160,7 @@ class CompoundFile:
         """The first `most` bytes of a stream."""
         return b"".join(self.chunks(stream, 0, most))
 
-    def _pieces(self, stream: Stream) -> Iterator[tuple[int, int]]:
+    def pieces(self, stream: Stream) -> Iterator[tuple[int, int]]:
         """(offset in the file, length) of a stream's pieces; sectors in a row are one."""
         if stream.small:
             sector = stream.first

@@ -179,9 +179,9 @@ def _stream(file: CompoundFile, stream: Stream, meter: Meter, facts: dict[str, N
         if data[:2] in (b"\xec\xa5", b"\xdc\xa5") and data[11:12] and data[11] & 1:  # fEncrypted
             yield ENCRYPTED
         else:
-            facts.update(dict.fromkeys(_fields(data)))
+            facts.update(dict.fromkeys(fields(data)))
     elif name == "powerpoint document":
-        yield from _presentation_objects(data, meter)
+        yield from presentation_objects(data, meter)
 
 
 def _is_installer_binary(name: str) -> bool:
@@ -192,7 +192,7 @@ def _is_installer_binary(name: str) -> bool:
 _OBJECT = 0x1011  # RT_ExternalOleObjectStg
 
 
-def _presentation_objects(data: bytes, meter: Meter) -> Iterator[Member]:
+def presentation_objects(data: bytes, meter: Meter) -> Iterator[Member]:
     """OLE files inside a presentation: embedded objects, and the macro project.  [MS-PPT] s2.10.34"""
     at = data.find(b"\x11\x10")
     while at >= 0:
@@ -212,7 +212,7 @@ def _presentation_objects(data: bytes, meter: Meter) -> Iterator[Member]:
         at = data.find(b"\x11\x10", stop)
 
 
-def _fields(data: bytes) -> Iterator[str]:
+def fields(data: bytes) -> Iterator[str]:
     """Field instructions of a Word document that start programs or fetch from outside; text in either width."""
     for width, charset in ((1, "cp1252"), (2, "utf-16-le")):
         begin, *ends = (mark.ljust(width, b"\0") for mark in _FIELD_MARKS)
