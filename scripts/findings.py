@@ -53,6 +53,7 @@ NOT_A_FAMILY = {
 NOT_A_NAME = {
     "cf",
     "lazaretto-*",
+    "formats",  # disarm.formats is a key
     "profile",  # html.profile is a key
     "bas",
     "bin",

@@ -71,6 +71,15 @@ def test_pages_are_read_only_where_that_is_wanted(tmp_path: Path) -> None:
         assert loaded or {name for name in names if name in HEAVY} == set()
 
 
+def test_documents_are_taken_apart_only_where_that_is_wanted(tmp_path: Path) -> None:
+    config = tmp_path / "lazaretto.toml"
+    config.write_text("[disarm]\nformats = ['ooxml', 'ole', 'rtf', 'pdf']\n")
+    names = imported(tmp_path, "--engine", "none", "--config", str(config))
+    assert not {name for name in names if name.startswith("lazaretto.sanitize.disarm_") and name != "lazaretto.sanitize.disarm_pdf"}
+    assert "pikepdf" not in names
+    assert not {name for name in imported(tmp_path, "--engine", "none") if "disarm_" in name}
+
+
 def test_python_dash_m(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lazaretto", "filter", "--engine", "none"],

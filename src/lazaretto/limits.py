@@ -42,6 +42,7 @@ class Limits(NamedTuple):
     max_ratio: int = 250  # unpacked to packed, once past ratio_floor_bytes; deflate's own ceiling is 1032
     ratio_floor_bytes: int = 32 * MIB  # small files of zeros are honest (sparse logs, bitmaps)
     max_unpack_s: float = 15.0  # processor time of libarchive for one archive; it unpacks 100 MB/s, and some files keep it for ever
+    max_disarm_bytes: int = 64 * MIB  # of one document that is to be disarmed; it is held in memory several times
     max_html_bytes: int = 8 * MIB  # of one page that is to be sanitised, 5 s; honest ones stay under 1 MiB, but for pictures in them
     max_passwords: int = 64  # words of the mail tried on encrypted archives
     # -- engines and verdict

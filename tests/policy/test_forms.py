@@ -30,6 +30,8 @@ from lazaretto.policy.forms import FORMS, did_you_mean, one_of
         ("stray line ends", "pass", "pass"),
         ("log format", "json", "json"),
         ("html profile", "remote", "remote"),
+        ("disarmed formats", ["ole", "pdf"], ("ole", "pdf")),
+        ("disarmed formats", [], ()),
         ("networks", ["10.0.0.0/8", "::1", "2001:db8::/32"], ("10.0.0.0/8", "::1", "2001:db8::/32")),
         ("expressions", ["(?i)a"], ("(?i)a",)),
         ("words", ["limit"], ["limit"]),

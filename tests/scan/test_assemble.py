@@ -139,6 +139,19 @@ def test_yara_caches_in_the_state_directory(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_file()]
 
 
+def test_the_documents_to_disarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert assemble.scanner(config(), ("none",), str(tmp_path)).disarmed == frozenset()
+    wanted = config("[disarm]\nformats = ['rtf', 'pdf']\n")
+    assert assemble.scanner(wanted, ("none",), str(tmp_path)).disarmed == {"rtf", "pdf"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match=r'disarm\.formats: "pdf" needs the Python package pikepdf; install lazaretto\[pdf\]'):
+        assemble.scanner(wanted, ("none",), str(tmp_path))
+    with pytest.raises(ConfigError, match=r"disarm\.formats: expected one of ooxml, ole, rtf, pdf"):
+        config("[disarm]\nformats = ['svg']\n")
+    with pytest.raises(ConfigError, match=r"disarm\.formats: expected a list of formats"):
+        config("[disarm]\nformats = 'pdf'\n")
+
+
 def test_the_html_profile(tmp_path: Path) -> None:
     assert assemble.scanner(config(), ("none",), str(tmp_path)).html_profile == "off"
     assert assemble.scanner(config("[html]\nprofile = 'remote'\n"), ("none",), str(tmp_path)).html_profile == "remote"

@@ -16,6 +16,7 @@ from lazaretto.model import Kind, Reason
 from lazaretto.policy.rules import ACTIONS, DEFAULT_ACTIONS, REPLACED
 
 LANGUAGES = ("de", "en")  # of shipped notices
+DISARMED = ("ooxml", "ole", "rtf", "pdf")  # formats of sanitize/disarm.py
 HTML_PROFILES = ("off", "scripts", "remote", "text")  # of sanitize/html.py
 
 _NAME = regex.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
@@ -81,6 +82,12 @@ def _kept(value: object) -> list[str]:
 
 def _language(value: object) -> str:
     return one_of(value, LANGUAGES)
+
+
+def _formats(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError('a list of formats, such as ["ooxml", "rtf"]')
+    return tuple(one_of(word, DISARMED) for word in value)
 
 
 def _words(value: object) -> list[str]:
@@ -338,6 +345,7 @@ FORMS: dict[str, Callable[[object], object]] = {
     "ident or nothing": lambda value: "" if value == "" else _ident(value),
     "line ends": lambda value: one_of(value, ("reject", "normalise")),
     "stray line ends": lambda value: one_of(value, ("pass", "normalise", "reject")),
+    "disarmed formats": _formats,
     "html profile": lambda value: one_of(value, HTML_PROFILES),
     "log format": lambda value: one_of(value, ("text", "json")),
     "networks": _networks,

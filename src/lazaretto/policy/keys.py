@@ -37,7 +37,7 @@ KEYS: tuple[Key, ...] = (
     *(Key("limits", name, value, "seconds" if isinstance(value, float) else "count") for name, value in DEFAULT._asdict().items()),
     Key("policy", "malware", "replace", "action", "an engine knows it as malware"),
     Key("policy", "disinfected", "disinfect", "action", "an engine took malware out of it; what it made of it is put in its place"),
-    Key("policy", "disarmed", "disarm", "action", "a page with something that acts, which [html] profile takes out"),
+    Key("policy", "disarmed", "disarm", "action", "a page or document in which something acts that [html] or [disarm] takes out"),
     Key("policy", "banned", "replace", "action", "its name or type is not allowed here; few need programs by mail, and have other ways"),
     Key("policy", "active", "replace", "action", "it runs by itself when opened: macros, scripts, launch actions"),
     Key("policy", "malformed", "pass", "action", "it deviates from the standards; every reading is scanned, and honest mail often does"),
@@ -79,6 +79,10 @@ KEYS: tuple[Key, ...] = (
     Key(
         "html", "profile", "off", "html profile",
         "what is taken out of pages: off: nothing; scripts: what acts; remote: what is loaded from elsewhere, too; text: all but the text",
+    ),
+    Key(
+        "disarm", "formats", [], "disarmed formats",
+        "documents disarmed: ooxml: Word, Excel, PowerPoint since 2007; ole: Word and Excel before; rtf; pdf: needs pikepdf",
     ),
     Key("quarantine", "enabled", True, "flag", "keep the original of what is removed; false: what is removed is lost"),
     Key("quarantine", "directory", "", "path", 'where originals are kept; "": quarantine/ in the state directory'),

@@ -52,6 +52,7 @@ def scanner(config: Config, specs: Sequence[str], state_directory: str, host: st
         _style(config),
         cast("int", config.settings["filter.alarm_status"]),
         str(config.settings["html.profile"]),
+        _disarmed(cast("Sequence[str]", config.settings["disarm.formats"])),
     )
 
 
@@ -67,6 +68,16 @@ def _style(config: Config) -> Style:
         Rewriting(*(settings[f"rewrite.{name}"] for name in Rewriting._fields)),
         Summary(*(settings[f"notices.{name}"] for name in _SUMMARY)),
     )
+
+
+def _disarmed(formats: Sequence[str]) -> Sequence[str]:
+    """`formats`, if what they need is there."""
+    if "pdf" in formats:
+        from lazaretto.sanitize import disarm_pdf
+
+        if not disarm_pdf.available():
+            raise ConfigError('disarm.formats: "pdf" needs the Python package pikepdf; install lazaretto[pdf]')
+    return formats
 
 
 def _stores(config: Config, state_directory: str) -> Stores:

@@ -1,6 +1,6 @@
 """New content for parts of one message: what an engine has disinfected, what is left of pages that were disarmed.
 
-    look(item)       what acts in a page of the outer message, as findings of the engine "html"
+    look(item)       what acts in a page of the outer message, as findings of the engine "html"; in a document, of "disarm"
     placed(...)      an engine's finding; what is disinfected and cannot be put back is malware
     bodies(...)      new content for the parts that the verdict wants to have it, encoded as they are
     arrived(output)  is that what these parts hold now?
@@ -11,7 +11,7 @@ Signed mail is asked about what acts, never about what it merely loads: see docs
 
 Limits:  max_member_bytes, max_html_bytes; the deadline is looked at before each reading of a page.
 Errors:  OSError from the spool.
-See:     sanitize/html.py, mime/compose.py; docs/html.md
+See:     sanitize/html.py, documents.py, mime/compose.py; docs/html.md
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from lazaretto.errors import LimitExceeded
-from lazaretto.limits import Limits
+from lazaretto.limits import Limits, Meter
 from lazaretto.mime import compose, transfer, tree
 from lazaretto.mime.source import Sink, Source
 from lazaretto.model import Finding, Item, Kind, Part, Path, Treatment
 from lazaretto.sanitize import html, plan
+from lazaretto.scan.documents import Documents
 from lazaretto.scan.walk import over
 from lazaretto.store.spool import Spool
 
@@ -45,13 +46,14 @@ class New(NamedTuple):
 class Contents:
     """Of one message.  `spool` keeps what engines made; it may be exchanged while nothing is kept."""
 
-    def __init__(self, source: Source, limits: Limits, profile: str) -> None:
+    def __init__(self, source: Source, limits: Limits, profile: str, formats: frozenset[str] = frozenset()) -> None:
         self.source = source
         self.limits = limits
         self.profile = profile
+        self.documents = Documents(formats)
         self.cleaned: dict[bytes, Source] = {}  # by digest of the content that an engine has disinfected
         self.disinfected: dict[Path, bytes] = {}  # parts that can get such content -> that digest
-        self.disarmed: set[Path] = set()  # parts in which something acts
+        self.disarmed: set[Path] = set()  # parts with a page in which something acts
         self.given: dict[Path, bytes] = {}  # digest of the content that the first plan gives to a part
 
     # -- while items are looked at
@@ -91,6 +93,11 @@ class Contents:
             detail = ", ".join(what.examples) + (f" ({what.times} in all)" if what.times > len(what.examples) > 0 else "")
             yield Finding(HTML, Kind.DISARMED, name, item.part, detail, None, item.trail)
 
+    def look_inside(self, item: Item, meter: Meter, spool: Spool) -> Iterator[Finding]:
+        """What acts in `item`, if it is a document of the outer message."""
+        if self.documents.formats and not item.is_message and _is_outer(item):
+            yield from self.documents.look(item, meter, spool)
+
     def _profile(self, root: Part, path: Path) -> str:
         """What holds for one part: what is signed is not touched because of pictures, what is attached stays a page."""
         if self.profile in (html.REMOTE, html.TEXT) and plan.is_sealed(root, path):
@@ -106,7 +113,8 @@ class Contents:
         """New content for the parts that `treatments` want to have it; `take` stores it, without that memory does."""
         bodies: dict[Path, Source] = {}
         fields: dict[Path, plan.Tags] = {}
-        for path in dict.fromkeys((*self.disinfected, *sorted(self.disarmed))):
+        self.documents.planned = True
+        for path in dict.fromkeys((*self.disinfected, *sorted(self.disarmed | self.documents.acting))):
             part = tree.find(root, path)
             treatment = treatments.get(path)
             if part is None or part.children or treatment not in _TREATED:
@@ -133,6 +141,9 @@ class Contents:
         """What the part is to hold, decoded, and the fields that it needs for that."""
         digest = self.disinfected.get(part.path)
         content = self.cleaned[digest] if digest is not None else None
+        if treatment is not Treatment.DISINFECT and part.path in self.documents.acting:
+            # What an engine made of it is another document, and so is a page; of those nobody knows what acts in them.
+            return None if content is not None or part.path in self.disarmed else self.documents.content.get(part.path), ()
         if part.path not in self.disarmed or treatment is Treatment.DISINFECT:
             return content, ()
         if not _is_page(part.media_type, part.names, "text"):  # a page in another reading only

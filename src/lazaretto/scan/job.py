@@ -74,7 +74,7 @@ class Scanner:
     """A configured scanner.
 
     `notices` is called when the first one is wanted.  `closing`, told which optional engines failed: fields for the header's end.
-    `html_profile`: what is taken out of pages, of sanitize.html.PROFILES.
+    `html_profile`: what is taken out of pages, of sanitize.html.PROFILES.  `disarmed`: which documents are, of sanitize.disarm.FORMATS.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Scanner:
         style: Style = DEFAULT_STYLE,
         alarm_status: int = 1,
         html_profile: str = html.OFF,
+        disarmed: Iterable[str] = (),
     ) -> None:
         self.policy = policy
         self.engines = engines
@@ -102,6 +103,7 @@ class Scanner:
         self.style = style
         self.alarm_status = alarm_status  # of the filter
         self.html_profile = html_profile
+        self.disarmed = frozenset(disarmed)
 
     def close(self) -> None:
         """Give back what the engines hold."""
@@ -148,7 +150,7 @@ class _Job:
         self.now = time.time()
         self.scan_id = f"{int(self.now):08x}-{os.urandom(4).hex()}"
         self.deadline = self.started + owner.limits.max_scan_s * _LOOKING
-        self.contents = Contents(source, owner.limits, owner.html_profile)
+        self.contents = Contents(source, owner.limits, owner.html_profile, owner.disarmed)
         self.inquiry = Inquiry(owner.engines, ScanContext(self.deadline, envelope, owner.limits, self._keep_cleaned))
         self.findings: tuple[Finding, ...] = ()
         self.ours: set[bytes] = set()  # digests of notices
@@ -329,7 +331,9 @@ class _Job:
             if isinstance(found, Finding):
                 yield found
             else:
-                acts = () if root is None else tuple(self.contents.look(found, root, meter.tick))
+                acts = (
+                    () if root is None else (*self.contents.look(found, root, meter.tick), *self.contents.look_inside(found, meter, spool))
+                )
                 yield found, (*self.inquiry.ask(found), *acts)
 
     def _keep_cleaned(self, item: Item, chunks: Iterable[bytes]) -> None:
