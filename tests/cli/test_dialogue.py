@@ -10,14 +10,17 @@ import pytest
 from lazaretto.cli.dialogue import Dialogue
 from lazaretto.errors import ConfigError, RemoteProtocolError
 from mail_server_double import MailServerDouble
+from serving import eventually
 
 
 def test_a_message() -> None:
-    with MailServerDouble() as server, Dialogue(server.address) as peer:
-        assert peer.greeting.code == 220
-        assert peer.hello() == {b"8BITMIME": b"", b"SIZE": b"1000"}
-        answer = peer.send(b"", [b"a@b", b"c@d"], b"A: b\r\n\r\n.\r\nlast")
-        assert (answer.step, str(answer.reply)) == ("end of data", "250 2.0.0 taken")
+    with MailServerDouble() as server:
+        with Dialogue(server.address) as peer:
+            assert peer.greeting.code == 220
+            assert peer.hello() == {b"8BITMIME": b"", b"SIZE": b"1000"}
+            answer = peer.send(b"", [b"a@b", b"c@d"], b"A: b\r\n\r\n.\r\nlast")
+            assert (answer.step, str(answer.reply)) == ("end of data", "250 2.0.0 taken")
+        eventually(lambda: server.commands[-1:] == [b"QUIT"], "the good-bye")
     assert server.commands == [b"EHLO localhost", b"MAIL FROM:<>", b"RCPT TO:<a@b>", b"RCPT TO:<c@d>", b"DATA", b"QUIT"]
     assert server.contents == [b"A: b\r\n\r\n..\r\nlast\r\n"]
 

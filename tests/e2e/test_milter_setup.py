@@ -63,6 +63,7 @@ def postfix_site(milter: Milter, sink: Sink, *args: str, chroot: bool = False, *
         assert setup_postfix.run(setup) == 0
         os.utime(postfix.root / "config" / "main.cf", (0, 0))  # Postfix waits for young files to settle
         postfix.run(postfix.binary, "reload")
+        eventually(lambda: send(postfix.smtp, CLEAN) == 250 and STATUS in arrived(sink), "a Postfix that knows its new lines")
         yield postfix
 
 
@@ -227,6 +228,7 @@ def test_sendmail(sink: Sink, examine: Doctor, tmp_path: Path) -> None:
         checks = examine(milter, *own, "--send", "--to", "doctor@example.org", "--through", site.smtp)
         assert texts(checks, FAIL, WARN) == []
         assert {"milter, EICAR", "EICAR", "macros", "time-outs"} <= {check["about"] for check in checks}
+        eventually(lambda: len(sink.messages) == 2, "what the doctor has sent")  # Sendmail delivers when it has answered
         milter.stop(signal.SIGTERM)
         sink.clear()
         assert refused(site.smtp) == 451
