@@ -3,7 +3,7 @@
 find NAME     states malware NAME (in the raw message and in every part)
 ban NAME      states that NAME is banned
 wait PATH     waits until there is a file at PATH
-hang          never comes back, whatever the deadline
+hang PATH     never comes back, whatever the deadline; that it has begun shows a file at PATH, if that is given
 kill          the process dies of SIGKILL
 exit          the process ends at once, as some libraries do
 fail          raises EngineError
@@ -56,6 +56,9 @@ class Obedient:
             with open(argument + ".new", "w", encoding="ascii") as file:
                 file.write(str(process.pid))
             os.rename(argument + ".new", argument)
+        if word == "hang" and argument:
+            with open(argument, "wb"):
+                pass
         if word not in ("wait", "hang", "run"):
             return []
         until = time.monotonic() + _HELP_S

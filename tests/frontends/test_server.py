@@ -250,8 +250,8 @@ def test_stop_lets_messages_come_to_their_end(folder: Path, number: int) -> None
 
 def test_stop_does_not_wait_for_ever(folder: Path) -> None:
     with Server(folder, grace_s=0.2) as server, server.connect() as client:
-        client.sendall(stream(obedient.message("hang")))
-        eventually(lambda: len(server.children) == 1, "a child")
+        client.sendall(stream(obedient.message(f"hang {folder}/begun")))
+        eventually((folder / "begun").exists, "a message in hand")
         assert server.stop() == 0
         assert rest(client) == b""
         assert "killed, the server stops" in server.lines("outcome=deferred")[0]
@@ -259,8 +259,8 @@ def test_stop_does_not_wait_for_ever(folder: Path) -> None:
 
 def test_second_stop_is_at_once(folder: Path) -> None:
     with Server(folder, grace_s=1000.0) as server, server.connect() as client:
-        client.sendall(stream(obedient.message("hang")))
-        eventually(lambda: len(server.children) == 1, "a child")
+        client.sendall(stream(obedient.message(f"hang {folder}/begun")))
+        eventually((folder / "begun").exists, "a message in hand")
         server.process.terminate()
         eventually(lambda: not os.path.lexists(server.socket), "the first stop")
         assert server.stop() == 0
