@@ -18,7 +18,7 @@ CASES: list[tuple[bytes, str, dict[str, str], set[str]]] = [
     (b"attachment; filename = a.pdf ; size=3", "attachment", {"filename": "a.pdf", "size": "3"}, set()),
     (b'attachment; filename="a;b (1).pdf"', "attachment", {"filename": "a;b (1).pdf"}, set()),
     (b"a/b; name=\xc3\xa0\xe2\x80\xae; x=y", "a/b", {"name": "à\u202e", "x": "y"}, set()),
-    (b"a/b; name=\xe4.pdf", "a/b", {"name": "ä.pdf"}, set()),
+    (b"a/b; name=\xe4.pdf", "a/b", {"name": "ä.pdf"}, {"params.raw-8bit"}),
     # Honest, and noted.
     (b"text/plain (a (b) \\) c) ; (d) charset=(e)x (f)", "text/plain", {"charset": "x"}, {"params.comment"}),
     (b"a/b; name*=UTF-8'en'Pr%C3%A4.pdf", "a/b", {"name": "Prä.pdf"}, {"params.rfc2231"}),

@@ -73,6 +73,16 @@ def _quoted_printable(chunks: Iterable[bytes], eol: bytes) -> Iterator[bytes]:
 
 
 def _quoted_line(line: bytes, eol: bytes) -> bytes:
-    if line.startswith(_RISKY):
-        return b"=%02X=" % line[0] + eol + _quoted_line(line[1:], eol)
-    return binascii.b2a_qp(line, istext=False).replace(b"=\n", b"=" + eol)
+    lines = binascii.b2a_qp(line, istext=False).split(b"=\n")
+    return (b"=" + eol).join(piece for one in lines for piece in _harmless(one))
+
+
+def _harmless(line: bytes) -> Iterator[bytes]:
+    """A line of at most 76 characters, or two, that begins like nothing that somebody obeys."""
+    while line.startswith(_RISKY):
+        line = b"=%02X" % line[0] + line[1:]
+        if len(line) < MAX_LINE:
+            break
+        yield line[:3]
+        line = line[3:]
+    yield line

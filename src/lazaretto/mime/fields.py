@@ -175,13 +175,13 @@ def _note_bytes(block: bytes, notes: dict[str, None]) -> None:
 def _note_lines(block: bytes, fields: list[Field], notes: dict[str, None]) -> None:
     if _BLANK_LINE.search(block):
         notes["header.blank-line-with-space"] = None
-    if _HIDDEN.search(block) and any(_hides(field) for field in fields):
+    if _HIDDEN.search(block) and any(hides(field) for field in fields):
         notes["header.hidden-field"] = None
     if _PARAMETER_LINE.search(block):
         notes["header.unindented-parameter"] = None
 
 
-def _hides(field: Field) -> bool:
+def hides(field: Field) -> bool:
     """A fold that begins like a MIME field.  Signatures list field names, and fold the list anywhere: h=from:\\n content-type:date"""
     if "dkim" in field.name or "arc-" in field.name or "domainkey" in field.name:
         return _HIDDEN_VALUE.search(field.value) is not None

@@ -39,6 +39,11 @@ _CONTENT_FIELD = regex.compile(rb"[ \t]*content-[a-z-]{1,40}[ \t]*:", re.IGNOREC
 # A header of a part where none belongs: before the first delimiter, after the last, in a text.
 _PART_FIELD = regex.compile(rb"[\r\n][ \t]*content-(?:type|transfer-encoding|disposition)[ \t]*:", re.IGNORECASE)
 _PARTS_IN_TEXT = regex.compile(rb"\n--[^\r\n]{0,200}\r?\n(?:\r?\n)?[ \t]*(?i:content-(?:type|transfer-encoding|disposition)[ \t]*:)")
+# RFC 2045 s6.1 and RFC 5322 s3.2.2: an encoding with comments around it, which say nothing that a reader could take for one.
+_COMMENTED = regex.compile(
+    rb"(?:\s|\((?![^()]*(?i:64|quot|qp|uu|yenc|hqx|hex|gzip|bit|binary))[^()\\\"\0]*\))*[a-z0-9-]+(?:\s|\((?![^()]*(?i:64|quot|qp|uu|yenc|hqx|hex|gzip|bit|binary))[^()\\\"\0]*\))*",
+    re.IGNORECASE,
+)
 _SINGLETONS = {
     "content-type": "mime.duplicate-content-type",
     "content-transfer-encoding": "mime.duplicate-encoding",
@@ -226,7 +231,8 @@ class _Scanner:
                 from lazaretto.mime import params
 
                 entity.encoding = next(iter(params.tokens(encodings[0])), entity.encoding)
-                note["mime.unknown-encoding"] = None
+                proper = entity.encoding in _ENCODINGS and _COMMENTED.fullmatch(encodings[0]) is not None
+                note["mime.commented-encoding" if proper else "mime.unknown-encoding"] = None
             elif entity.encoding not in IDENTITY and entity.media_type.startswith("multipart/"):
                 note["mime.encoded-multipart"] = None  # RFC 2045 s6.4 forbids it, so clients differ
             elif entity.encoding not in IDENTITY and entity.media_type.startswith("message/"):

@@ -41,6 +41,7 @@ AMBIGUOUS = frozenset(
         "params.missing-semicolon",
         "params.nul",
         "params.odd-name",
+        "params.raw-8bit",
         "params.rfc2231-gap",
         "params.semicolon-first",
         "params.single-quotes",
@@ -134,6 +135,8 @@ def _read(value: bytes, limits: Limits) -> Structured:
         notes["params.too-long"] = None
     if b"\0" in value:
         notes["params.nul"] = None
+    if not value.isascii() and not words.is_utf8(value):
+        notes["params.raw-8bit"] = None
     text = unfold(value, limits)
     if "\r" in text:
         notes["params.bare-cr"] = None

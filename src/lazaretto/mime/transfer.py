@@ -56,6 +56,11 @@ def _function(encoding: str, which: int) -> Any:
     return getattr(import_module("lazaretto.mime." + module), name)
 
 
+def is_known(encoding: str) -> bool:
+    """Does `decode` decode it, or give the bytes as they are because nobody knows it?"""
+    return encoding in _CODECS
+
+
 def decode(source: Source, span: Span, encoding: str) -> Chunks:
     """The usual reading of the body at `span`, in chunks that may be empty."""
     chunks: Chunks = _function(encoding, 0)(source, span) if encoding in _CODECS else source.chunks(span)

@@ -54,6 +54,15 @@ def text(raw: bytes, charset: str = "") -> str:
         return raw.decode("latin-1")
 
 
+def is_utf8(raw: bytes) -> bool:
+    """Is it UTF-8, ASCII included?"""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def raw8(value: str) -> str:
     """Text made of latin-1 bytes read as the UTF-8 that it may be (RFC 6532 s3.2)."""
     if value.isascii():

@@ -24,7 +24,8 @@ from lazaretto.content import archive, document, sniff, types
 from lazaretto.content.container import BrokenMember, Member, Problem
 from lazaretto.errors import LimitExceeded
 from lazaretto.limits import Limits, Meter
-from lazaretto.mime import fields, scanner, smuggling, structured, transfer, tree
+from lazaretto.mime import scanner, smuggling, transfer, tree
+from lazaretto.mime.ambiguous import AMBIGUOUS
 from lazaretto.mime.line_ends import line_end_trouble
 from lazaretto.mime.source import Source
 from lazaretto.model import Finding, Item, Kind, Part, Path, Reason, Span
@@ -36,20 +37,6 @@ if TYPE_CHECKING:
 
 READER = "reader"
 
-# Where clients disagree: one of these is a reason to look for other readings.
-# (Of an mbox line or empty lines before the header the other reading is that all is text.)
-AMBIGUOUS = (
-    (fields.AMBIGUOUS - {"header.mbox-from", "header.leading-lines"})
-    | structured.AMBIGUOUS
-    | frozenset(
-        "mime." + name
-        for name in (
-            "bad-content-type boundary-reused boundary-too-long boundary-without-multipart doubtful-boundary duplicate-content-type "
-            "duplicate-disposition duplicate-encoding encoded-message encoded-multipart header-after-blank missing-boundary "
-            "no-delimiter no-final-boundary part-after-close stray-delimiter unknown-encoding"
-        ).split()
-    )
-)
 _LIMIT_ANOMALIES = frozenset(
     (
         "mime.max-depth",
