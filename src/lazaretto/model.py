@@ -128,11 +128,12 @@ class Treatment(IntEnum):
     """Of a part; a larger one is more severe."""
 
     KEEP = 0
-    DISINFECT = 1
-    DISARM = 2
-    DEFANG = 3
-    MANGLE = 4
-    REPLACE = 5
+    CANONICALISE = 1
+    DISINFECT = 2
+    DISARM = 3
+    DEFANG = 4
+    MANGLE = 5
+    REPLACE = 6
 
 
 class Verdict(NamedTuple):

@@ -60,6 +60,7 @@ def test_defaults() -> None:
     assert actions == {
         **dict.fromkeys(("malware", "banned", "active", *FAILURES), "replace"),
         "disinfected": "disinfect",
+        "ambiguous": "pass",
         "disarmed": "disarm",
         "encrypted": "tag",
         "malformed": "pass",

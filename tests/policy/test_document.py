@@ -25,7 +25,7 @@ ERRORS = [
     ("[limits]\nmax_depth = '5'", 2, 'limits.max_depth: expected a whole number above 0, not "5"'),
     ("[limits]\nmax_scan_s = inf", 2, "limits.max_scan_s: expected a number of seconds above 0, not inf"),
     ("limits = {max_depth = 1, max_parts = -1}", 1, "limits.max_parts: expected"),
-    ("policy.malware = 'pass'\npolicy.banned = 'repalce'", 2, "policy.banned: expected one of pass, tag, disinfect, disarm, defang, "),
+    ("policy.malware = 'pass'\npolicy.banned = 'repalce'", 2, "policy.banned: expected one of pass, tag, canonicalise, disinfect, "),
     ("[policy]\nbanned = 'repalce'", 2, '(did you mean replace?), not "repalce"'),
     ("[policy]\nquarantine = [\n 'malware',\n 'virus']", 2, "policy.quarantine: expected one of malware, "),
     ("[policy]\nquarantine = 'malware'", 2, "policy.quarantine: expected a list of malware, "),

@@ -39,9 +39,39 @@ def test_word(kind: Kind, reason: Reason | None, expected: str) -> None:
     assert expected in DEFAULT_ACTIONS
 
 
+ODD = Finding("reader", Kind.MALFORMED, "params.junk", (2,), trail=("2",))
+
+
+@pytest.mark.parametrize(
+    ("finding", "expected"),
+    [
+        (ODD, "ambiguous"),
+        (Finding("reader", Kind.MALFORMED, "header.junk-line"), "ambiguous"),
+        (ODD._replace(trail=("2", "a.eml", "1")), "malformed"),  # in an attached file
+        (ODD._replace(name="zip.prefix"), "malformed"),
+        (ODD._replace(name="params.comment"), "malformed"),
+        (ODD._replace(engine="other"), "malformed"),
+        (ODD._replace(kind=Kind.BANNED), "banned"),
+    ],
+)
+def test_ambiguous(finding: Finding, expected: str) -> None:
+    assert word(finding) == expected
+
+
+def test_only_what_is_ambiguous_can_be_canonicalised() -> None:
+    """What cannot be done must not mean that something dangerous passes."""
+    rule = Rule("all", Action.CANONICALISE, (("engine", ("*",)),))
+    for policy in (Policy((rule,)), Policy(actions=dict.fromkeys(DEFAULT_ACTIONS, Action.CANONICALISE))):
+        assert judge(ODD, NOBODY, policy).action is Action.CANONICALISE
+        assert judge(ODD._replace(name="zip.prefix"), NOBODY, policy).action is Action.PASS
+        for finding in (VIRUS, ENCRYPTED, DOWN):
+            assert judge(finding, NOBODY, policy).action is Action.REPLACE
+
+
 @pytest.mark.parametrize(
     ("finding", "action", "kept"),
     [
+        (ODD, Action.CANONICALISE, False),
         (VIRUS, Action.REPLACE, True),
         (ENCRYPTED, Action.TAG, False),
         (DOWN, Action.TEMPFAIL, False),
@@ -151,6 +181,7 @@ def test_action_names() -> None:
     assert list(ACTIONS) == [
         "pass",
         "tag",
+        "canonicalise",
         "disinfect",
         "disarm",
         "defang",

@@ -103,7 +103,7 @@ def _answers(page: Page, conf: Conf) -> None:
     page.table("[headers]", headers)
     choice, origin = _entry(conf.get("SCANMAIL_ERROR_POLICY"), "save")
     policy: Options = dict.fromkeys(("malware", "banned", "active"), ("replace", _OWN))
-    policy |= {"disinfected": ("disinfect", _OWN), "encrypted": ("tag", _OWN)}
+    policy |= {"disinfected": ("disinfect", _OWN), "ambiguous": ("pass", _OWN), "encrypted": ("tag", _OWN)}
     policy |= {word: (_ACTIONS[str(choice)], origin) for word in _FAILURES}
     saved: tuple[str, ...] = _FAILURES if choice == "save" else ()
     if choice == "tempfail":

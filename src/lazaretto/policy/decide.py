@@ -2,7 +2,7 @@
 
 Each finding is judged on its own (rules.judge); then the most severe action wins:
 
-    pass < tag < disinfect < disarm < defang < mangle < replace < replace-message < tempfail < discard < reject
+    pass < tag < canonicalise < disinfect < disarm < defang < mangle < replace < replace-message < tempfail < discard < reject
 
 So a detection that refuses or discards the message outranks an engine that
 failed; but where the message would go out, changed or not, a required engine that
@@ -33,6 +33,7 @@ NOBODY = Envelope()
 
 _DISPOSITIONS = {Action.TEMPFAIL: Disposition.TEMPFAIL, Action.DISCARD: Disposition.DISCARD, Action.REJECT: Disposition.REJECT}
 _TREATMENTS = {
+    Action.CANONICALISE: Treatment.CANONICALISE,
     Action.DISINFECT: Treatment.DISINFECT,
     Action.DISARM: Treatment.DISARM,
     Action.DEFANG: Treatment.DEFANG,
@@ -41,7 +42,8 @@ _TREATMENTS = {
     Action.REPLACE_MESSAGE: Treatment.REPLACE,
 }
 # First word of the status field, by the most severe action.
-_STATES = {Action.PASS: "passed", Action.TAG: "tagged", Action.DISARM: "changed", Action.DEFANG: "changed", Action.MANGLE: "changed"}
+_CHANGING = (Action.CANONICALISE, Action.DISARM, Action.DEFANG, Action.MANGLE)
+_STATES = {Action.PASS: "passed", Action.TAG: "tagged", **dict.fromkeys(_CHANGING, "changed")}
 
 
 def decide(findings: Iterable[Finding], envelope: Envelope = NOBODY, policy: Policy = DEFAULT) -> Verdict:
@@ -116,7 +118,7 @@ def _weight(decision: Decision) -> tuple[object, ...]:
 
 def _is_noise(decision: Decision) -> bool:
     """Deviations that no rule of the administrator speaks about, and that pass: honest mail is full of them."""
-    return decision.action is Action.PASS and decision.rule.startswith("policy.") and word(decision.finding) == "malformed"
+    return decision.action is Action.PASS and decision.rule.startswith("policy.") and word(decision.finding) in ("malformed", "ambiguous")
 
 
 def _treatments(decisions: Iterable[Decision]) -> tuple[tuple[Path, Treatment], ...]:

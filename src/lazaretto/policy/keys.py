@@ -41,6 +41,7 @@ KEYS: tuple[Key, ...] = (
     Key("policy", "banned", "replace", "action", "its name or type is not allowed here; few need programs by mail, and have other ways"),
     Key("policy", "active", "replace", "action", "it runs by itself when opened: macros, scripts, launch actions"),
     Key("policy", "malformed", "pass", "action", "it deviates from the standards; every reading is scanned, and honest mail often does"),
+    Key("policy", "ambiguous", "canonicalise", "action", "clients disagree about its structure: it is written so that they do not"),
     Key("policy", "encrypted", "tag", "action", "it is encrypted; people send such mail for good reasons, so it is passed and marked"),
     Key("policy", "limit", "replace", "action", "it is larger, deeper or slower to read than [limits] allow"),
     Key("policy", "broken", "replace", "action", "it is damaged, and some program may still open what we could not"),

@@ -1,7 +1,8 @@
 """Rules: which action a finding calls for.
 
 Every finding has one word: its reason if something was not scanned ("encrypted",
-"timeout"), else its kind ("malware").  The [policy] table gives an action for
+"timeout"), "ambiguous" if clients disagree about the structure of the message itself,
+else its kind ("malware").  The [policy] table gives an action for
 each word; before it, the [[rule]]s are tried in order, and the first whose
 conditions all hold decides.  A rule with action "pass" is an allow rule: it is
 named in the verdict like any other, and takes no finding away.
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from lazaretto.mime.ambiguous import CANONICAL
 from lazaretto.model import Envelope, Finding, Kind, Reason
 
 
@@ -34,15 +36,16 @@ class Action(IntEnum):
 
     PASS = 0
     TAG = 1
-    DISINFECT = 2
-    DISARM = 3
-    DEFANG = 4
-    MANGLE = 5
-    REPLACE = 6
-    REPLACE_MESSAGE = 7
-    TEMPFAIL = 8
-    DISCARD = 9
-    REJECT = 10
+    CANONICALISE = 2
+    DISINFECT = 3
+    DISARM = 4
+    DEFANG = 5
+    MANGLE = 6
+    REPLACE = 7
+    REPLACE_MESSAGE = 8
+    TEMPFAIL = 9
+    DISCARD = 10
+    REJECT = 11
 
 
 ACTIONS: dict[str, Action] = {action.name.lower().replace("_", "-"): action for action in Action}
@@ -55,6 +58,7 @@ DEFAULT_ACTIONS: dict[str, Action] = {
     "banned": Action.REPLACE,
     "active": Action.REPLACE,
     "malformed": Action.PASS,
+    "ambiguous": Action.CANONICALISE,
     "encrypted": Action.TAG,
     "limit": Action.REPLACE,
     "broken": Action.REPLACE,
@@ -111,7 +115,15 @@ def word(finding: Finding) -> str:
         return str(finding.reason.value) if finding.reason in (Reason.DOWN, Reason.TIMEOUT) else "error"
     if finding.kind is Kind.UNSCANNABLE:
         return str(finding.reason.value) if finding.reason is not None else "broken"
+    if finding.kind is Kind.MALFORMED and is_ambiguous(finding):
+        return "ambiguous"
     return str(finding.kind.value)
+
+
+def is_ambiguous(finding: Finding) -> bool:
+    """Do clients disagree about the structure of the message itself, and is there a form in which they do not?"""
+    here = (".".join(map(str, finding.part)),) if finding.part else ()
+    return finding.name in CANONICAL and finding.trail == here and finding.engine == "reader"
 
 
 def judge(finding: Finding, envelope: Envelope, policy: Policy) -> Decision:
@@ -119,13 +131,21 @@ def judge(finding: Finding, envelope: Envelope, policy: Policy) -> Decision:
     what = word(finding)
     for rule in policy.rules:
         if matches(rule, finding, envelope):
-            keep = rule.quarantine if rule.quarantine is not None else _is_kept(what, rule.action, policy)
+            action = _possible(rule.action, finding, what)
+            keep = rule.quarantine if rule.quarantine is not None else _is_kept(what, action, policy)
             save = rule.save if rule.save is not None else what in policy.save
-            return Decision(finding, rule.action, rule.name, keep, rule.text, save and rule.action in _CUTTING, rule.alarm)
+            return Decision(finding, action, rule.name, keep, rule.text, save and action in _CUTTING, rule.alarm)
     if finding.engine in policy.optional and _no_answer(finding):
         return Decision(finding, Action.PASS, "optional", False)
-    action = policy.actions[what]
+    action = _possible(policy.actions[what], finding, what)
     return Decision(finding, action, f"policy.{what}", _is_kept(what, action, policy), save=what in policy.save and action in _CUTTING)
+
+
+def _possible(action: Action, finding: Finding, what: str) -> Action:
+    """Only ambiguous structure can be canonicalised.  What is merely odd stays; all else is replaced, for it cannot stay."""
+    if action is not Action.CANONICALISE or what == "ambiguous":
+        return action
+    return Action.PASS if finding.kind is Kind.MALFORMED else Action.REPLACE
 
 
 def matches(rule: Rule, finding: Finding, envelope: Envelope) -> bool:
@@ -191,7 +211,7 @@ def matches_glob(pattern: str, text: str) -> bool:
 
 def _is_kept(what: str, action: Action, policy: Policy) -> bool:
     """Quarantine follows what happens to the message: what arrives as it was sent needs no copy."""
-    if action < Action.DISINFECT:
+    if action < Action.CANONICALISE:
         return False
     return what in policy.quarantine or (REPLACED in policy.quarantine and action in _CUTTING)
 
