@@ -40,7 +40,7 @@ _PLAIN_FIELD = regex.compile(rb"[!-9;-~]+:(?:[^\0\r\n]*(?:\r?\n(?=[ \t]+[^ \t\r\
 _MBOX_LINE = regex.compile(rb"From [^\r\n]*\r?\n")
 _MAX_KEPT_FIELD = 16 << 10
 _MAX_KEPT_HEADER = 128 << 10
-_ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"))
+ENVELOPES = frozenset(("multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"))
 
 Tags = Sequence[tuple[bytes, bytes]]  # names and values of fields
 RENAMING = (Treatment.DEFANG, Treatment.MANGLE)
@@ -171,6 +171,11 @@ def _close(source: Source, root: Part, closing: Tags) -> Iterator[Edit]:
     yield Edit(Span(at, at), block if source.read_at(at - 1, 1) == b"\n" else eol + block.removesuffix(eol))
 
 
+def announce(source: Source, root: Part, tags: Tags, closing: Tags) -> tuple[Edit, ...]:
+    """Our own fields alone."""
+    return (*_announce(source, root, tags), *_close(source, root, closing))
+
+
 def _displace(source: Source, root: Part, style: Style) -> Iterator[Edit]:
     """Put the prefix before the names of fields that are not true any more once a message was changed."""
     if style.displaced and header_start(source, root) is not None:
@@ -226,7 +231,7 @@ def _treat(
 ) -> Iterator[Edit]:
     number = 0
     for path, treatment in sorted(wanted.items()):
-        if treatment is Treatment.KEEP or any(wanted.get(path[:n]) is Treatment.REPLACE for n in range(len(path))):
+        if treatment <= Treatment.CANONICALISE or any(wanted.get(path[:n]) is Treatment.REPLACE for n in range(len(path))):
             continue
         part = known[path]
         if treatment is not Treatment.REPLACE:
@@ -250,7 +255,7 @@ def can_defang(root: Part, path: Path) -> bool:
 
 def is_sealed(root: Part, path: Path) -> bool:
     """Is the part inside something signed or encrypted?"""
-    return any(part.media_type in _ENVELOPES for part in tree.ancestors(root, path))
+    return any(part.media_type in ENVELOPES for part in tree.ancestors(root, path))
 
 
 def _replace_part(source: Source, part: Part, notice: NoticeMaker) -> Edit:
