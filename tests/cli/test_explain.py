@@ -78,7 +78,7 @@ def test_depth_is_shown(run: Run) -> None:
 def test_anomalies_and_other_readings(run: Run) -> None:
     _, out = run(ODD)
     assert "mime.duplicate-encoding [malformed, reader]" in out
-    assert "-> pass (policy.malformed)" in out
+    assert "-> canonicalise (policy.ambiguous)" in out
     assert "(other reading)" in out
     assert "part (message): replace" in out
 

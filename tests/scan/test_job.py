@@ -130,7 +130,8 @@ def test_an_mbox_line_stays_first(tmp_path: Path) -> None:
     "message", [b"", b"\r\n", b"\r\nSubject: x\r\n\r\nhi\r\n", b"no header\r\n", b"\xef\xbb\xbfSubject: x\r\n\r\n", b" a: b\n\nc\n"]
 )
 def test_nothing_is_announced_where_the_header_begins_oddly(message: bytes, tmp_path: Path) -> None:
-    _, output = scanners.through(scanners.make(tmp_path), message)
+    policy = Policy(actions={**DEFAULT_ACTIONS, "ambiguous": Action.PASS})
+    _, output = scanners.through(scanners.make(tmp_path, policy=policy), message)
     assert output == message
 
 
@@ -151,7 +152,8 @@ def test_a_forged_status_is_removed(tmp_path: Path) -> None:
 def test_a_forged_status_that_hides_something_stays(tmp_path: Path) -> None:
     """Cut out, it would leave a header that clients read otherwise.  As it came, every reading was looked at."""
     message = b"X-Lazaretto-Status: a\rhello\nContent-Transfer-Encoding: base64\r\n" + B64 + b"\n"
-    report, output = scanners.through(scanners.make(tmp_path), message)
+    policy = Policy(actions={**DEFAULT_ACTIONS, "ambiguous": Action.PASS})
+    report, output = scanners.through(scanners.make(tmp_path, policy=policy), message)
     assert outcome(report) == "clean"
     assert (report.edits, output) == ((), message)
     without = message.partition(b"\n")[2]

@@ -278,6 +278,17 @@ def test_why_it_is_deferred_comes_before_all_other_trouble() -> None:
     assert read(reporting.final_line(deferred, Envelope()))["error"] == "disk full"
 
 
+def test_what_was_canonicalised() -> None:
+    verdict = Verdict(Disposition.ACCEPT, (((), Treatment.CANONICALISE), ((2,), Treatment.CANONICALISE)))
+    pairs = read(reporting.final_line(report(verdict), Envelope()))
+    assert (pairs["outcome"], pairs["canonicalised"]) == ("canonicalised", "message,2")
+    assert "replaced" not in pairs
+    assert reporting.severity(report(verdict)) == 6
+    assert reporting.is_changed(report(verdict))
+    worse = verdict._replace(treatments=(*verdict.treatments, ((3,), Treatment.REPLACE)))
+    assert reporting.outcome(report(worse)) == "cleaned"
+
+
 def test_what_was_disarmed() -> None:
     verdict = Verdict(Disposition.ACCEPT, (((1,), Treatment.DISARM), ((2, 1), Treatment.REPLACE)))
     pairs = read(reporting.final_line(report(verdict), Envelope()))

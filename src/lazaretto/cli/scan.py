@@ -148,7 +148,7 @@ def _scan(scanner: Scanner, piece: Piece) -> Result:
     told = tuple(noteworthy(findings))
     if verdict.disposition is Disposition.TEMPFAIL:
         return Result(piece.label, "trouble", told)
-    if verdict.disposition is not Disposition.ACCEPT or any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments):
+    if verdict.disposition is not Disposition.ACCEPT or any(what > Treatment.CANONICALISE for _, what in verdict.treatments):
         return Result(piece.label, "found", told)
     return Result(piece.label, "noted" if told else "clean", told)
 

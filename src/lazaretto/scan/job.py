@@ -5,6 +5,7 @@
     decide    policy                                                  verdict
     keep      the original goes to quarantine, single parts to files  on disk, before anything else is promised
     plan      the verdict as edits
+    settle    what clients read differently in the canonical form   where policy wants that
     prove     the edited message is read and scanned like any other   nothing bad is left, or more is cut
 
 The last step is what makes an edit safe in ambiguous mail: what is handed back
@@ -35,7 +36,7 @@ from lazaretto.mime import scanner, tree
 from lazaretto.mime.source import Source
 from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Treatment, Verdict
 from lazaretto.policy.decide import decide
-from lazaretto.policy.rules import Action, Policy, judge
+from lazaretto.policy.rules import Action, Policy, is_ambiguous, judge
 from lazaretto.sanitize import html, plan
 from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
 from lazaretto.sanitize.style import Style
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from lazaretto.store.saved import SavedFiles
 
 _LOOKING = 0.75  # of max_scan_s
+_HARMLESS = (Treatment.KEEP, Treatment.CANONICALISE)  # the content stays
 _HARMFUL = (Treatment.REPLACE, Treatment.DISARM, Treatment.DISINFECT)  # what must not be left in a message that goes out
 _CUT = (Action.REPLACE, Action.REPLACE_MESSAGE)
 
@@ -154,6 +156,8 @@ class _Job:
         self.inquiry = Inquiry(owner.engines, ScanContext(self.deadline, envelope, owner.limits, self._keep_cleaned))
         self.findings: tuple[Finding, ...] = ()
         self.ours: set[bytes] = set()  # digests of notices
+        self.policy = owner.policy
+        self.unsettled = False
         self.rule = ""
         self.quarantine_id = ""
         self.backup = ""
@@ -180,9 +184,11 @@ class _Job:
         root = scanner.parse(self.source, self.owner.limits)
         self.inquiry.ctx = self.inquiry.ctx._replace(fields={part.path: part.fields for part in tree.walk(root)})
         self.findings = self._findings(self.source, root)
-        verdict = decide(self.findings, self.envelope, self.owner.policy)
+        return self._act(root, decide(self.findings, self.envelope, self.policy))
+
+    def _act(self, root: Part, verdict: Verdict) -> Report:
         self.rule = verdict.rule
-        if any(treatment for _, treatment in verdict.treatments):
+        if any(treatment not in _HARMLESS for _, treatment in verdict.treatments):
             self.blocks = encoded_files.find(self.source, root, dict(verdict.treatments), self.findings, self._action, self.owner.limits)
         self._keep(root, verdict)
         if verdict.disposition is not Disposition.ACCEPT:
@@ -190,9 +196,12 @@ class _Job:
         treatments = dict(verdict.treatments)
         new = self.contents.bodies(root, treatments, self.kept.take if self.kept is not None else None)
         edits = self._plan(root, verdict, treatments, new)
-        if any(treatments.values()):
+        settling = any(is_ambiguous(found) and self._action(found) is Action.CANONICALISE for found in self.findings)
+        treating = any(treatment not in _HARMLESS for treatment in treatments.values())
+        if settling or treating:
             self.deadline = self.started + self.owner.limits.max_scan_s
             self.inquiry.ctx = self.inquiry.ctx._replace(deadline=self.deadline)
+        if treating:
             proven = self._prove(root, verdict, edits)
             if proven is None:
                 trouble = Finding(READER, Kind.ERROR, "system.not-proven", (), "what was left could not be shown to be safe", Reason.DOWN)
@@ -201,13 +210,35 @@ class _Job:
         elif (self.rewritten or any(edit.span.start < edit.span.stop for edit in edits)) and not self._is_safe(edits):
             # Without the forged field the rest is read otherwise.  As it came, every reading of it has been looked at.
             edits = ()
-        return self._report(verdict, edits)
+        return self._settle(root, verdict, edits) if settling else self._report(verdict, edits)
+
+    def _settle(self, root: Part, verdict: Verdict, edits: tuple[Edit, ...]) -> Report:
+        """Besides `edits`, the canonical form of what is ambiguous; what has none is told, and policy asked about that."""
+        from lazaretto.scan import canonical
+
+        take = self.kept.take if self.kept is not None else lambda chunks: Source(b"".join(chunks))
+        wants = canonical.wants(self.envelope, self.policy)
+        settled = canonical.settle(self.source, self.owner.limits, wants, take, self.spool, first=edits)
+        if settled.edits != edits:
+            if plan.header_start(self.source, root) is None and dict(verdict.treatments).get(()) is not Treatment.REPLACE:
+                settled = canonical.announced(self.source, settled, self.owner.limits, verdict.tags, self._closing(), self.spool)
+            if not self._is_safe(settled.edits):
+                settled = canonical.settle(self.source, self.owner.limits, wants, take, self.spool, first=edits, most=0)
+        if settled.left and not self.unsettled:
+            self.unsettled = True
+            self.findings = (*self.findings, *canonical.remarks(settled))
+            if settled.edits == edits:
+                self.policy = canonical.without(self.policy)
+            again = decide(self.findings, self.envelope, self.policy)
+            if again != verdict:
+                return self._act(root, again)
+        return self._report(verdict, settled.edits)
 
     def _keep(self, root: Part, verdict: Verdict) -> None:
         """Put the original into quarantine and single parts into files, as the verdict wants it."""
         if self.dry_run:
             return
-        if verdict.quarantine:
+        if verdict.quarantine and not self.quarantine_id:
             if self.stores.quarantine is None:
                 raise OSError("the policy asks for quarantine, but [quarantine] is disabled")
             description = describe(self.envelope, self.findings, verdict.rule)
@@ -216,6 +247,8 @@ class _Job:
             if self.stores.saved is None:
                 raise OSError("the policy asks for a file of its own for a part, but there is no place for it")
             for key, name, content in saving.contents(self.source, root, path, self.blocks.get(path, ())):
+                if key in self.saved:
+                    continue
                 cured = self.contents.disinfected.get(key)
                 chunks = self.contents.cleaned[cured].chunks() if cured is not None else content
                 self.saved[key] = self.stores.saved.put(chunks, name, self.now, os.getpid())
@@ -235,7 +268,7 @@ class _Job:
         )  # fmt: skip
 
     def _action(self, finding: Finding) -> Action:
-        return judge(finding, self.envelope, self.owner.policy).action
+        return judge(finding, self.envelope, self.policy).action
 
     def _closing(self) -> Sequence[tuple[bytes, bytes]]:
         """Who scanned; nobody did, if an engine failed that had to answer."""
@@ -273,7 +306,7 @@ class _Job:
             if any(not isinstance(edit.data, bytes) for edit in edits) and not self.contents.arrived(output, result, self.spool):
                 return False
             found = self._findings(output, result, again=True)
-            verdict = decide(found, self.envelope, self.owner.policy)
+            verdict = decide(found, self.envelope, self.policy)
             return verdict.disposition is Disposition.ACCEPT and not any(treatment in _HARMFUL for _, treatment in verdict.treatments)
         finally:
             self.spool.release(output)
@@ -294,7 +327,7 @@ class _Job:
                 if item is not None:
                     finding = self.contents.placed(item, finding, again=again)
                 said = (finding.engine, finding.kind, finding.name, finding.part, finding.reason)
-                decision = judge(finding, self.envelope, self.owner.policy)
+                decision = judge(finding, self.envelope, self.policy)
                 if again and item is not None and decision.action in _CUT and self._is_excused(item, finding):
                     continue
                 # Rules look at file names and details, too: what is allowed for one member is not allowed for the next.

@@ -23,18 +23,22 @@ _WIDTH = 500
 _QUIET = frozenset((Kind.MALFORMED,))
 _SPACED = frozenset(("findings", "saved"))  # lists whose items may hold commas
 _PAIR = regex.compile(r'([a-z_0-9]+)=(?:"((?:[^"\\]|\\.)*)"|([^ "=\\]+))(?= |\Z)')
+_BY_NAME = {Treatment.DISARM: "disarmed", Treatment.CANONICALISE: "canonicalised"}  # all others are told as "replaced"
 _ESCAPED = regex.compile(r"\\(.)")
 
 
 def outcome(report: Report) -> str:
-    """One word: clean, passed (something was found, and policy lets it go), cleaned, discarded, deferred, rejected."""
+    """One word: clean, passed (something was found, and policy lets it go), canonicalised, cleaned, discarded, deferred, rejected."""
     verdict = report.verdict
     if verdict.disposition is not Disposition.ACCEPT:
         return {Disposition.DISCARD: "discarded", Disposition.TEMPFAIL: "deferred", Disposition.REJECT: "rejected"}[verdict.disposition]
-    if any(treatment is not Treatment.KEEP for _, treatment in verdict.treatments):
+    worst = max((treatment for _, treatment in verdict.treatments), default=Treatment.KEEP)
+    if worst > Treatment.CANONICALISE:
         return "cleaned"
     if report.rewritten:
         return "cleaned"
+    if worst is Treatment.CANONICALISE and not noteworthy(report.findings):
+        return "canonicalised"
     return "clean" if not noteworthy(report.findings) else "passed"
 
 
@@ -75,8 +79,7 @@ def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[s
     verdict = report.verdict
     found = noteworthy(report.findings)
     named = list(dict.fromkeys(f"{f.name}({f.engine},{'.'.join(map(str, f.part)) or 'message'})" for f in found))
-    replaced = [path for path, treatment in verdict.treatments if treatment not in (Treatment.KEEP, Treatment.DISARM)]
-    disarmed = [path for path, treatment in verdict.treatments if treatment is Treatment.DISARM]
+    replaced = [path for path, treatment in verdict.treatments if treatment not in _BY_NAME and treatment is not Treatment.KEEP]
     facts: dict[str, str | float | list[str]] = {"outcome": outcome(report), "id": report.scan_id, "rule": verdict.rule}
     if envelope.queue_id:
         facts["queue_id"] = envelope.queue_id
@@ -88,7 +91,8 @@ def _facts(report: Report, envelope: Envelope) -> dict[str, str | float | list[s
         facts["client"] = envelope.client
     if verdict.alarm:
         facts["alarm"] = "yes"
-    for key, paths in (("replaced", replaced), ("disarmed", disarmed)):
+    by_name = ((key, [path for path, one in verdict.treatments if one is treatment]) for treatment, key in _BY_NAME.items())
+    for key, paths in (("replaced", replaced), *by_name):
         if paths:
             facts[key] = [".".join(map(str, path)) or "message" for path in paths]
     if report.rewritten:
@@ -145,7 +149,7 @@ def _cut(value: str | float | list[str]) -> str | float | list[str]:
 def severity(report: Report) -> int:
     """The line's level in syslog: 3 err for deferred, 4 warning where something was found, 6 info for clean mail."""
     word = outcome(report)
-    return 3 if word == "deferred" else 6 if word == "clean" else 4
+    return 3 if word == "deferred" else 6 if word in ("clean", "canonicalised") else 4
 
 
 def failure_line(reason: str) -> str:
