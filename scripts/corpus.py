@@ -2,8 +2,8 @@
 
     python scripts/corpus.py FOLDER [-j JOBS] [--list]
 
-Counted: identical but for the announced fields; changed, refused or kept back,
-each with its findings; and what must not be: crashes, tracebacks, and changes
+Counted: identical but for the announced fields; canonicalised, because clients
+read it differently; changed, refused or kept back, each with its findings; and what must not be: crashes, tracebacks, and changes
 without a finding.
 
 Errors:  exit status 1 if there is any of the latter.
@@ -49,6 +49,8 @@ def look(path: Path, kept: Path) -> Result:
         return Result(path, f"exit {done.status}", reasons, log)
     if identical(before, done.output):
         return Result(path, "identical", reasons, log)
+    if "outcome=canonicalised" in log:
+        return Result(path, "canonicalised", reasons, log)
     return Result(path, "changed" if reasons else "CHANGED WITHOUT REASON", reasons, log)
 
 
