@@ -49,6 +49,7 @@ ODD = Finding("reader", Kind.MALFORMED, "params.junk", (2,), trail=("2",))
         (Finding("reader", Kind.MALFORMED, "header.junk-line"), "ambiguous"),
         (ODD._replace(trail=("2", "a.eml", "1")), "malformed"),  # in an attached file
         (ODD._replace(name="zip.prefix"), "malformed"),
+        (Finding("reader", Kind.MALFORMED, "mime.nul"), "malformed"),
         (ODD._replace(name="params.comment"), "malformed"),
         (ODD._replace(engine="other"), "malformed"),
         (ODD._replace(kind=Kind.BANNED), "banned"),

@@ -4,7 +4,8 @@
     HEADER        the header of the part, written anew, settles it
     DELIMITERS    a fresh boundary does, with nothing before the first part and after the last
     BODY          the content, encoded anew, does
-    CANONICAL     all of the three: policy's word for them is "ambiguous"
+    CANONICAL     all of the three
+    STRAY         those of CANONICAL for which policy's word is "malformed"; for all others it is "ambiguous"
 
 What is in AMBIGUOUS and not in CANONICAL has no canonical form here: limits, and a message without any header.
 
@@ -56,3 +57,5 @@ BODY = (
     | _names("yenc", "doubtful-end no-begin no-end")
 )
 CANONICAL = HEADER | DELIMITERS | BODY
+# Of these, in honest mail as it travels; [smtp] stray decides about them.  They stay unless a rule says otherwise.
+STRAY = _names("mime", "bare-cr nul")

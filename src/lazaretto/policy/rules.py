@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from lazaretto.mime.ambiguous import CANONICAL
+from lazaretto.mime.ambiguous import CANONICAL, STRAY
 from lazaretto.model import Envelope, Finding, Kind, Reason
 
 
@@ -115,12 +115,12 @@ def word(finding: Finding) -> str:
         return str(finding.reason.value) if finding.reason in (Reason.DOWN, Reason.TIMEOUT) else "error"
     if finding.kind is Kind.UNSCANNABLE:
         return str(finding.reason.value) if finding.reason is not None else "broken"
-    if finding.kind is Kind.MALFORMED and is_ambiguous(finding):
+    if finding.kind is Kind.MALFORMED and finding.name not in STRAY and has_canonical_form(finding):
         return "ambiguous"
     return str(finding.kind.value)
 
 
-def is_ambiguous(finding: Finding) -> bool:
+def has_canonical_form(finding: Finding) -> bool:
     """Do clients disagree about the structure of the message itself, and is there a form in which they do not?"""
     here = (".".join(map(str, finding.part)),) if finding.part else ()
     return finding.name in CANONICAL and finding.trail == here and finding.engine == "reader"
@@ -131,21 +131,23 @@ def judge(finding: Finding, envelope: Envelope, policy: Policy) -> Decision:
     what = word(finding)
     for rule in policy.rules:
         if matches(rule, finding, envelope):
-            action = _possible(rule.action, finding, what)
+            action = _possible(rule.action, finding)
             keep = rule.quarantine if rule.quarantine is not None else _is_kept(what, action, policy)
             save = rule.save if rule.save is not None else what in policy.save
             return Decision(finding, action, rule.name, keep, rule.text, save and action in _CUTTING, rule.alarm)
     if finding.engine in policy.optional and _no_answer(finding):
         return Decision(finding, Action.PASS, "optional", False)
-    action = _possible(policy.actions[what], finding, what)
+    action = _possible(policy.actions[what], finding)
     return Decision(finding, action, f"policy.{what}", _is_kept(what, action, policy), save=what in policy.save and action in _CUTTING)
 
 
-def _possible(action: Action, finding: Finding, what: str) -> Action:
+def _possible(action: Action, finding: Finding) -> Action:
     """Only ambiguous structure can be canonicalised.  What is merely odd stays; all else is replaced, for it cannot stay."""
-    if action is not Action.CANONICALISE or what == "ambiguous":
+    if action is not Action.CANONICALISE:
         return action
-    return Action.PASS if finding.kind is Kind.MALFORMED else Action.REPLACE
+    if finding.kind is not Kind.MALFORMED:
+        return Action.REPLACE
+    return action if has_canonical_form(finding) else Action.PASS
 
 
 def matches(rule: Rule, finding: Finding, envelope: Envelope) -> bool:

@@ -36,7 +36,7 @@ from lazaretto.mime import scanner, tree
 from lazaretto.mime.source import Source
 from lazaretto.model import Disposition, Edit, Envelope, Finding, Item, Kind, Part, Path, Reason, Report, Treatment, Verdict
 from lazaretto.policy.decide import decide
-from lazaretto.policy.rules import Action, Policy, is_ambiguous, judge
+from lazaretto.policy.rules import Action, Policy, judge
 from lazaretto.sanitize import html, plan
 from lazaretto.sanitize.style import DEFAULT as DEFAULT_STYLE
 from lazaretto.sanitize.style import Style
@@ -196,7 +196,7 @@ class _Job:
         treatments = dict(verdict.treatments)
         new = self.contents.bodies(root, treatments, self.kept.take if self.kept is not None else None)
         edits = self._plan(root, verdict, treatments, new)
-        settling = any(is_ambiguous(found) and self._action(found) is Action.CANONICALISE for found in self.findings)
+        settling = any(found.kind is Kind.MALFORMED and self._action(found) is Action.CANONICALISE for found in self.findings)
         treating = any(treatment not in _HARMLESS for treatment in treatments.values())
         if settling or treating:
             self.deadline = self.started + self.owner.limits.max_scan_s
