@@ -46,7 +46,7 @@ AMBIGUOUS = (
     | {"mime.boundary-too-long", "mime.commented-encoding"}
 )
 
-HEADER = ((_FIELDS | structured.AMBIGUOUS | {"header.leading-lines"}) - _LIMITS) | _MIME_FIELDS
+HEADER = ((_FIELDS | structured.AMBIGUOUS | {"header.leading-lines"}) - _LIMITS - {"header.name-8bit"}) | _MIME_FIELDS
 DELIMITERS = _BOUNDARIES | _names("mime", "stray-part")
 BODY = (
     _BODIES

@@ -277,7 +277,7 @@ def _flat(value: bytes) -> bytes:
 def _plain_text(source: Source, field: Field, eol: bytes) -> bytes:
     """Any other field, with a proper name, folded only between words."""
     if not _PROPER_NAME.fullmatch(field.name):
-        return b""
+        return _flat(source.span(field.span)).strip() + eol  # a name in 8 bit: no other name is its own
     name = field.name.encode("ascii")
     raw = source.read_at(field.span.start, len(name) + 16)  # in the letters that the mail has
     at = raw.lower().find(name)
