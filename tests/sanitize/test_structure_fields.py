@@ -44,7 +44,7 @@ def test_what_everybody_reads_alike_keeps_its_bytes(header: bytes) -> None:
         (b"Content-Disposition: (a) ; filename=b\r\n", b'Content-Disposition: attachment; filename="b"\r\n'),
         (b"Content-Transfer-Encoding: \"base64\"\r\n", b"Content-Transfer-Encoding: base64\r\n"),
         (b"Content-Transfer-Encoding: =?x?\r\n", b""),
-        (b"X-\xe4: b\0\r\n c\r\n", b"X-\xe4: b c\r\n"),
+        (b"X-\xe4: b\0\r\n c\r\n", b"x-_: b c\r\n"),
         (b"name=a: b\r\nX: y\r\n", b"X: y\r\n"),
         (b"X-A:: " + b"word " * 300 + b"\r\n", b"X-A: " + (b"word " * 179)[:-1] + b"\r\n" + b" word" * 121 + b"\r\n"),
     ],

@@ -36,7 +36,7 @@ MAX_FIELD = 16 << 10
 
 _LINE = 76
 _PLAIN_FIELD = regex.compile(rb"[!-9;-~]+:(?:[^\0\r\n]*(?:\r?\n(?=[ \t]+[^ \t\r\n])))*[^\0\r\n]*(?:\r?\n)?")
-_PROPER_NAME = regex.compile(r"[!-'*-9;-~]+")
+_NOT_IN_NAME = regex.compile(r"[^!-'*-9;-~]")
 _TYPE = regex.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 _TOKEN = regex.compile(r"[A-Za-z0-9!#$&^_.+-]{1,200}")
 _KEY = regex.compile(r"[a-z][a-z0-9-]{0,60}")
@@ -276,9 +276,7 @@ def _flat(value: bytes) -> bytes:
 
 def _plain_text(source: Source, field: Field, eol: bytes) -> bytes:
     """Any other field, with a proper name, folded only between words."""
-    if not _PROPER_NAME.fullmatch(field.name):
-        return _flat(source.span(field.span)).strip() + eol  # a name in 8 bit: no other name is its own
-    name = field.name.encode("ascii")
+    name = _NOT_IN_NAME.sub("_", field.name).encode("ascii")  # to some, a name in 8 bit ends the header
     raw = source.read_at(field.span.start, len(name) + 16)  # in the letters that the mail has
     at = raw.lower().find(name)
     name = raw[at : at + len(name)] if at >= 0 else name
