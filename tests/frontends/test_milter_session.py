@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue import dialogues
-from lazaretto.frontends.milter_session import BACKLOG_BYTES
 from lazaretto.frontends.milter_settings import MilterSettings
+from lazaretto.frontends.peer import BACKLOG_BYTES
 from lazaretto.frontends.scan_pool import Busy, ScanFailed
 from milter_dialogue import run_socket, steps
 from milter_double import Mta, MtaClient, macros, packet, texts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lazaretto.frontends import smtp_session
+from lazaretto.frontends import peer, smtp_session
 from lazaretto.frontends.smtp_session import COMMANDS_IN_A_ROW
 from lazaretto.wire.smtp import Reply
 from next_hop_double import KEYWORDS, WAIT, NextHop
@@ -261,7 +261,7 @@ def test_a_client_that_takes_no_reply_keeps_no_descriptor(monkeypatch: pytest.Mo
 
     Not over TCP: with both directions full, both sides wait for the system's timers.
     """
-    monkeypatch.setattr(smtp_session, "LINGER_S", 0.05)
+    monkeypatch.setattr(peer, "LINGER_S", 0.05)
     with Running(settings(f"unix:{tmp_path}/nobody", command_timeout_s=0.3), path=tmp_path / "us") as running, running.client() as client:
         (session,) = running.service._sessions
         transport = session._transport

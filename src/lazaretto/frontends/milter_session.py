@@ -6,7 +6,7 @@ milter_answer.py says what to send.  While that lasts, PROGRESS goes out every p
 An MTA that hangs up has given up its messages; one that was begun gets its final line, outcome=aborted.  A message that the MTA
 takes back before any content has come (RSET, or nobody who wants it) is none.
 
-Limits:  of milter_settings.py; BACKLOG_BYTES that are sent ahead while a message is scanned, then nothing more is read.
+Limits:  of milter_settings.py and peer.py.
 Errors:  none; a bug here costs one connection, and its message, a temporary failure and a line in the log.
 See:     milter_service.py, docs/protocols/milter.md
 """
@@ -21,6 +21,7 @@ from lazaretto.frontends import tasks
 from lazaretto.frontends.failure import reason
 from lazaretto.frontends.milter_answer import Answer, answer, of_reply, refused
 from lazaretto.frontends.milter_message import Message, envelope
+from lazaretto.frontends.peer import Peer
 from lazaretto.frontends.smtp_delivery import LOG_ERR, LOG_WARNING, described
 from lazaretto.frontends.smtp_settings import MIN_PIECE_BYTES
 from lazaretto.frontends.smtp_transaction import BUSY, TROUBLE, Refusal
@@ -34,53 +35,36 @@ if TYPE_CHECKING:
     from lazaretto.frontends.milter_service import MilterService
     from lazaretto.model import Envelope
 
-BACKLOG_BYTES = 1 << 16
 EVENTS_IN_A_ROW = 256  # of one MTA, then others have their turn
-LINGER_S = 3.0
 
 
 class Gone(LazarettoError):
     """The MTA has hung up."""
 
 
-class MilterSession(asyncio.Protocol):
+class MilterSession(Peer):
     """See the module."""
 
+    _machine: Filter
+
     def __init__(self, service: MilterService) -> None:
+        super().__init__()
         self._service = service
         self._settings = service.settings  # for all its life
-        self._loop = asyncio.get_running_loop()
         self._machine = Filter(self._settings.wanted)
-        self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None  # for the MTA, not for anybody else
-        self._deadline = tasks.Deadline(self._loop, self._overdue)
         self._message: Message | None = None
         self._client: told.Connect | None = None
         self._helo = b""
         self._peer = ""
         self._ticking: asyncio.TimerHandle
-        self._received = 0  # bytes since the deadline was set
         self._armed = State.START  # the deadline is that of this state
         self._busy = False  # a message is scanned or answered
-        self._paused = False  # reading
-        self._full = False  # the MTA does not take what we send
-        self._late = False
         self._ended = False  # no more input
 
     @property
     def idle(self) -> bool:
         """No client of the MTA's is known, so closing harms none."""
         return self._message is None and self._client is None
-
-    def stop(self) -> None:
-        """The service drains: if nothing is under way, hang up."""
-        self._wake()
-
-    def abort(self) -> None:
-        """The service closes: at once."""
-        if self._task is not None:
-            self._task.cancel()
 
     # -- for the event loop
 
@@ -92,15 +76,6 @@ class MilterSession(asyncio.Protocol):
         self._task = tasks.start(self._run(), "milter session")
         self._task.add_done_callback(self._over)
 
-    def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        self._machine.receive_data(data)
-        if self._waiter is not None:
-            self._wake()
-        elif not self._paused and self._transport is not None and self._machine.buffered > BACKLOG_BYTES:
-            self._paused = True
-            self._transport.pause_reading()
-
     def eof_received(self) -> bool:
         self._leave()
         return False
@@ -108,13 +83,6 @@ class MilterSession(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
         self._leave()
-
-    def pause_writing(self) -> None:
-        self._full = True
-
-    def resume_writing(self) -> None:
-        self._full = False
-        self._wake()
 
     def _leave(self) -> None:
         if not self._ended:
@@ -142,11 +110,8 @@ class MilterSession(asyncio.Protocol):
 
     def _over(self, _task: object) -> None:
         """Also if the task was cancelled before it began."""
-        self._deadline.close()
         self._lose("aborted", "the mail server hung up" if self._ended else "broken off")
-        if self._transport is not None:
-            self._transport.close()
-            self._loop.call_later(LINGER_S, self._transport.abort)  # whoever takes nothing would keep the descriptor for ever
+        self._hang_up()
         self._service.ended(self)
 
     async def _converse(self) -> None:
@@ -203,7 +168,7 @@ class MilterSession(asyncio.Protocol):
                 self._negotiated(event)
         self._send(self._machine.proceed())
         if self._full:
-            await self._heard()
+            await self._taken()
 
     def _negotiated(self, event: Negotiated) -> None:
         self._send(event.reply)
@@ -242,7 +207,7 @@ class MilterSession(asyncio.Protocol):
             for change in found.changes:
                 self._send(self._machine.send(change))
                 if self._full:
-                    await self._heard()
+                    await self._taken()
         except (OSError, ValueError) as error:  # of the spool; what has been sent counts for nothing without a verdict
             found = found._replace(final=of_reply(TROUBLE), level=LOG_ERR)
             found.pairs.update(verdict=found.pairs["outcome"], outcome="deferred", error=reason(error))
@@ -296,15 +261,9 @@ class MilterSession(asyncio.Protocol):
 
     # -- the connection
 
-    def _send(self, data: bytes) -> None:
-        if data and self._transport is not None and not self._transport.is_closing():  # else asyncio logs each packet
-            self._transport.write(data)
-
     async def _more(self) -> None:
         """Until there is more to look at.  Between messages an MTA waits for its clients; content comes at once."""
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        self._read_on()
         state = self._machine.state
         in_content = state in (State.HEADERS, State.BODY)
         if self._armed is not state or not in_content or self._received >= MIN_PIECE_BYTES:
@@ -313,28 +272,7 @@ class MilterSession(asyncio.Protocol):
             self._deadline.set(self._settings.data_timeout_s if in_content else self._settings.timeout_s)
         await self._wait()
 
-    async def _heard(self) -> None:
-        """Has the MTA taken what was sent?"""
-        self._deadline.set(self._settings.data_timeout_s)
-        while self._full and not self._late and self._transport is not None:
-            await self._wait()
-        if self._late or self._transport is None:
-            if self._transport is not None:
-                self._transport.abort()
+    async def _taken(self) -> None:
+        """Gone, if the MTA does not take what was sent."""
+        if not await self._heard(self._settings.data_timeout_s) or self._transport is None:
             raise Gone
-
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _overdue(self) -> None:
-        if self._waiter is not None:  # for what others do, others have deadlines
-            self._late = True
-            self._wake()

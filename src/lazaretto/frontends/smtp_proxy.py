@@ -18,20 +18,18 @@ See:     smtp_session.py; docs/logging.md, docs/metrics.md
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-
 from lazaretto.frontends.control import Ledger
-from lazaretto.frontends.final_lines import FinalLines, Log
+from lazaretto.frontends.final_lines import Log
 from lazaretto.frontends.next_hop import NextHop
 from lazaretto.frontends.samples import Samples
+from lazaretto.frontends.service import Service
 from lazaretto.frontends.smtp_delivery import Pool
 from lazaretto.frontends.smtp_session import Session
 from lazaretto.frontends.smtp_settings import SmtpSettings
 
 
-class SmtpService(FinalLines):
-    """See the module.  All of it belongs to one event loop."""
+class SmtpService(Service[Session]):
+    """See the module."""
 
     def __init__(
         self,
@@ -42,72 +40,26 @@ class SmtpService(FinalLines):
         frontend: str = "smtp",
         ledger: Ledger | None = None,
     ) -> None:
-        super().__init__(log, samples if samples is not None else Samples(), frontend, ledger)
+        super().__init__(pool, log, samples, frontend, ledger)
         self.settings = settings
-        self.pool = pool
-        self.spooled_bytes = 0
-        self.draining = False
-        self._sessions: set[Session] = set()
         self._hops: set[NextHop] = set()
-        self._emptied = asyncio.Event()
-        self._emptied.set()
 
     def protocol(self) -> Session:
         """For one more connection."""
         return Session(self)
 
     @property
-    def connections(self) -> int:
-        """Clients that are connected."""
-        return len(self._sessions)
-
-    @property
     def full(self) -> bool:
         """Is this one connection too many?"""
-        return len(self._sessions) > self.settings.max_connections
-
-    def counters(self) -> Mapping[str, float]:
-        """All there is to count."""
-        self.samples.level("lazaretto_jobs", self.jobs)
-        self.samples.level("lazaretto_spooled_bytes", self.spooled_bytes)
-        self.samples.level("lazaretto_connections", len(self._sessions))
-        return self.samples.values
+        return self.connections > self.settings.max_connections
 
     async def drain(self, grace_s: float) -> None:
         """Begin nothing new: idle sessions get a 421, the others finish their message.  What is left after `grace_s` is broken off."""
         self.draining = True
-        for session in [*self._sessions]:
-            session.stop()
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._emptied.wait()
-        except TimeoutError:
+        if not await self.let_go(grace_s):
             await self.close()
 
-    async def close(self) -> None:
-        """Break off everything; no message in hand has been answered, so each stays with its client."""
-        self.draining = True
-        for session in [*self._sessions]:
-            session.abort()
-        for hop in [*self._hops]:
-            hop.abort()
-        await self._emptied.wait()
-
-    async def finished(self) -> None:
-        """Until no connection is left."""
-        await self._emptied.wait()
-
     # -- for sessions
-
-    def begun(self, session: Session) -> None:
-        """One more."""
-        self._sessions.add(session)
-        self._emptied.clear()
-
-    def ended(self, session: Session) -> None:
-        """One less."""
-        self._sessions.discard(session)
-        self._look()
 
     def watch(self, hop: NextHop, stands: bool) -> None:
         """A connection to the next hop stands, or is over.  Its good-bye may outlive its session."""
@@ -118,6 +70,11 @@ class SmtpService(FinalLines):
             self._hops.discard(hop)
             self._look()
 
+    def _abort(self) -> None:
+        super()._abort()
+        for hop in [*self._hops]:
+            hop.abort()
+
     def _look(self) -> None:
-        if not self._sessions and not self._hops:
-            self._emptied.set()
+        if not self._hops:
+            super()._look()

@@ -8,10 +8,10 @@ has been sent one, its answer is waited for, for the log.  In a socket, end of i
 a message is scanned or handed on, the one is taken for the other, for nobody may be there to hear that it was taken; but
 not if QUIT was the last that came: so does Exim, who waits for the answers to both.
 
-Who is sent away hears why: what it still sends is taken in for LINGER_S, because a connection that is closed over unread
+Who is sent away hears why: what it still sends is taken in for peer.LINGER_S, because a connection that is closed over unread
 data takes back what was said last.
 
-Limits:  of smtp_settings.py; BACKLOG_BYTES that a client sends ahead, then nothing more is read.  A client that does not
+Limits:  of smtp_settings.py and peer.py.  A client that does not
          take its replies is not heard.
 Errors:  none; a bug here costs one session a 421 and a line in the log.
 See:     smtp_proxy.py; RFC 5321 s4.5.3.2.7
@@ -23,8 +23,9 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, cast
 
-from lazaretto.frontends import tasks
+from lazaretto.frontends import peer, tasks
 from lazaretto.frontends.failure import reason
+from lazaretto.frontends.peer import Peer
 from lazaretto.frontends.smtp_delivery import LOG_ERR, LOG_WARNING, Gone
 from lazaretto.frontends.smtp_relay import STOPPING, Relay
 from lazaretto.frontends.smtp_settings import MIN_PIECE_BYTES
@@ -35,71 +36,45 @@ from lazaretto.wire.smtp_server import Content, EndOfData, Server
 if TYPE_CHECKING:
     from lazaretto.frontends.smtp_proxy import SmtpService
 
-BACKLOG_BYTES = 1 << 16
 COMMANDS_IN_A_ROW = 16  # of one client, then others have their turn
-LINGER_S = 3.0
 FULL = Reply(421, (b"4.3.2 Too many connections, try again later",))
 LATE = Reply(421, (b"4.4.2 Timeout",))
 ERRORS = Reply(421, (b"4.7.0 Too many errors",))
 BROKEN = Reply(421, (b"4.3.0 Internal error, try again later",))
 
 
-class Session(asyncio.Protocol):
+class Session(Peer):
     """See the module.  `half_close`: the end of input says nothing about whether somebody waits for answers."""
 
+    _machine: Server
+
     def __init__(self, service: SmtpService, *, half_close: bool = False) -> None:
+        super().__init__()
         self._service = service
         self._settings = settings = service.settings  # for all its life
-        self._loop = asyncio.get_running_loop()
         self._machine = Server(lmtp=settings.lmtp, end_of_data=settings.end_of_data, stray=settings.stray)
         self._relay: Relay
-        self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None  # for the client, not for anybody else
-        self._deadline = tasks.Deadline(self._loop, self._overdue)
-        self._late = False
         self._half_close = half_close
-        self._received = 0  # bytes since the deadline was set
         self._armed = False  # the deadline is that of the command that comes now
-        self._paused = False  # reading
-        self._full = False  # the client does not take our replies
         self._ended = False  # no more input
         self._lost = False  # nobody is at the other end
         self._quit = False
-
-    def stop(self) -> None:
-        """The service drains: if nothing is under way, say good-bye."""
-        self._wake()
-
-    def abort(self) -> None:
-        """The service closes: at once."""
-        if self._task is not None:
-            self._task.cancel()
 
     # -- for the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
+        address = transport.get_extra_info("peername")
         sock = transport.get_extra_info("socket")
         client = ""
         trusted = sock is None or sock.family == socket.AF_UNIX  # who may open it decides who may connect
-        if not trusted and isinstance(peer, tuple):
-            client = str(peer[0]).removeprefix("::ffff:")
+        if not trusted and isinstance(address, tuple):
+            client = str(address[0]).removeprefix("::ffff:")
             trusted = self._settings.trusts(client)
         self._relay = Relay(self._service, self._machine, client, trusted, self._is_gone)
         self._service.begun(self)
         self._task = tasks.start(self._run(), "smtp session")
         self._task.add_done_callback(self._over)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += len(data)
-        self._machine.receive_data(data)
-        if self._waiter is not None:
-            self._wake()
-        elif not self._paused and self._transport is not None and self._machine.buffered > BACKLOG_BYTES:
-            self._paused = True
-            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         self._ended = True
@@ -114,13 +89,6 @@ class Session(asyncio.Protocol):
         self._ended = self._lost = True
         self._machine.receive_data(b"")
         self._leave()
-        self._wake()
-
-    def pause_writing(self) -> None:
-        self._full = True
-
-    def resume_writing(self) -> None:
-        self._full = False
         self._wake()
 
     def _is_gone(self) -> bool:
@@ -150,12 +118,9 @@ class Session(asyncio.Protocol):
 
     def _over(self, _task: object) -> None:
         """Also if the task was cancelled before it began."""
-        self._deadline.close()
         self._relay.lose("aborted", "the client hung up")
         self._relay.close()
-        if self._transport is not None:
-            self._transport.close()
-            self._loop.call_later(LINGER_S, self._transport.abort)  # whoever takes no reply would keep the descriptor for ever
+        self._hang_up()
         self._service.ended(self)
 
     async def _converse(self) -> None:
@@ -188,7 +153,7 @@ class Session(asyncio.Protocol):
                     self._say(reply)
                 if isinstance(event, EndOfData):
                     await relay.settle()
-                if self._full and not await self._heard():
+                if self._full and not await self._heard(self._settings.command_timeout_s):  # as long as it has for a command
                     return
                 commands += 1
                 if commands % COMMANDS_IN_A_ROW == 0:
@@ -196,9 +161,7 @@ class Session(asyncio.Protocol):
 
     async def _more(self) -> None:
         """Until there is more to look at.  A command has to arrive within its time, of a message a piece."""
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        self._read_on()
         in_data = self._machine.state is State.DATA
         if not self._armed or (in_data and self._received >= MIN_PIECE_BYTES):
             self._armed = True
@@ -206,41 +169,12 @@ class Session(asyncio.Protocol):
             self._deadline.set(self._settings.data_timeout_s if in_data else self._settings.command_timeout_s)
         await self._wait()
 
-    async def _heard(self) -> bool:
-        """Has the client taken its replies, in the time that it has for a command?"""
-        self._deadline.set(self._settings.command_timeout_s)
-        while self._full and not self._late and self._transport is not None:
-            await self._wait()
-        if self._late and self._transport is not None:
-            self._transport.abort()
-        return not self._late
-
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _overdue(self) -> None:
-        if self._waiter is not None:  # for what others do, others have deadlines
-            self._late = True
-            self._wake()
-
     def _say(self, reply: Reply) -> None:
         self._send(self._machine.reply(reply))
 
     def _write(self, reply: Reply) -> None:
         """Say what nobody has asked for, at the end: what still comes is not kept."""
         self._send(self._machine.hang_up(reply))
-
-    def _send(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():  # else asyncio logs each reply
-            self._transport.write(data)
 
     async def _linger(self) -> None:
         transport = self._transport
@@ -250,10 +184,8 @@ class Session(asyncio.Protocol):
             transport.write_eof()
         except OSError:  # it has gone without waiting
             return
-        if self._paused:
-            self._paused = False
-            transport.resume_reading()
+        self._read_on()
         self._late = False
-        self._deadline.set(LINGER_S)
+        self._deadline.set(peer.LINGER_S)
         while not self._ended and not self._late:
             await self._wait()
