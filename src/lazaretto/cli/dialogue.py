@@ -34,16 +34,7 @@ class Dialogue:
     def __init__(self, address: str, timeout_s: float = 10.0, *, lmtp: bool = False, name: str = "localhost") -> None:
         self._hello = b"%s %s" % (b"LHLO" if lmtp else b"EHLO", name.encode("ascii"))
         self._reader = ReplyReader()
-        if address.startswith("unix:"):
-            self._sock = socket.socket(socket.AF_UNIX)
-            try:
-                self._sock.settimeout(timeout_s)
-                self._sock.connect(address.removeprefix("unix:"))
-            except BaseException:
-                self._sock.close()
-                raise
-        else:
-            self._sock = socket.create_connection(split(address), timeout_s)
+        self._sock = connected(address.removeprefix("unix:") if address.startswith("unix:") else split(address), timeout_s)
         try:
             self.greeting = self._reply()
         except BaseException:
@@ -95,3 +86,17 @@ class Dialogue:
                 raise RemoteProtocolError("it hangs up")
             self._reader.feed(data)
         return reply
+
+
+def connected(where: str | tuple[str, int], timeout_s: float) -> socket.socket:
+    """A connection to a path, or to host and port.  OSError."""
+    if not isinstance(where, str):
+        return socket.create_connection(where, timeout_s)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout_s)
+        sock.connect(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from lazaretto.cli import milter_address
+from lazaretto.cli.dialogue import connected
 from lazaretto.cli.milter_address import Address
 from lazaretto.errors import RemoteProtocolError
 from lazaretto.wire import milter
@@ -138,17 +139,10 @@ class MilterDialogue:
 
 
 def _connected(where: Address, timeout_s: float) -> socket.socket:
-    if not where.path:
-        port = int(where.port) if where.port.isdecimal() else socket.getservbyname(where.port, "tcp")
-        return socket.create_connection((where.host, port), timeout_s)
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.settimeout(timeout_s)
-        sock.connect(where.path)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    if where.path:
+        return connected(where.path, timeout_s)
+    port = int(where.port) if where.port.isdecimal() else socket.getservbyname(where.port, "tcp")
+    return connected((where.host, port), timeout_s)
 
 
 def _fields(head: bytes) -> list[bytes]:
