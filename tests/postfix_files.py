@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from lazaretto.cli.postconf import Postconf
 from peers import require
+
+Run = Callable[..., tuple[int, str]]  # of a command: exit status and what it said
 
 MAIN = "compatibility_level = 3.6\n# A remark.\nmyhostname = mail.example\n"
 MASTER = """\

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,32 +12,9 @@ from lazaretto.cli.postconf import items, read_entry
 from lazaretto.cli.postfix import CLIENT_S, SCAN_S, Places, wiring
 from lazaretto.cli.postfix_milter import CONTENT_S, MACROS, NEEDED, address_of, compact, is_ours, merged, obstacle, split_item
 from peers import require
-from postfix_files import MAIN, MASTER, contents, options, postconf
+from postfix_files import MAIN, MASTER, Run, contents, options, postconf
 
-Run = Callable[..., tuple[int, str]]
 OPEN_MASTER = MASTER.replace("inet n - y", "inet n - n").replace("cleanup unix n - y", "cleanup unix n - n")
-
-
-@pytest.fixture
-def etc() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        etc = Path(name) / "etc"
-        etc.mkdir()
-        (etc / "main.cf").write_text(MAIN)
-        (etc / "master.cf").write_text(MASTER)
-        yield etc
-
-
-@pytest.fixture
-def run(etc: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    program = require("postconf")
-
-    def go(*args: str) -> tuple[int, str]:
-        status = setup_postfix.run([*args, "--postfix-config", str(etc), "--postconf", program])
-        out, err = capsys.readouterr()
-        return status, out + err
-
-    return go
 
 
 def chosen(etc: Path, name: str) -> str:

@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,31 +15,7 @@ import pytest
 from lazaretto.cli import setup_postfix
 from lazaretto.cli.postfix import WIRINGS
 from peers import missing, require
-from postfix_files import MAIN, MASTER, contents, options, postconf
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def etc() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        etc = Path(name) / "etc"
-        etc.mkdir()
-        (etc / "main.cf").write_text(MAIN)
-        (etc / "master.cf").write_text(MASTER)
-        yield etc
-
-
-@pytest.fixture
-def run(etc: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    program = require("postconf")
-
-    def go(*args: str) -> tuple[int, str]:
-        status = setup_postfix.run([*args, "--postfix-config", str(etc), "--postconf", program])
-        out, err = capsys.readouterr()
-        return status, out + err
-
-    return go
+from postfix_files import MAIN, MASTER, Run, contents, options, postconf
 
 
 @pytest.mark.parametrize("name", WIRINGS)
