@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lazaretto.cli.milter_address import Address
 from lazaretto.cli.sendmail import MACROS, USUAL
-from lazaretto.cli.sendmail_config import MAX_NAMES, Filter, macros, names, read_cf, read_filter, read_mc
+from lazaretto.cli.sendmail_config import MAX_NAMES, Filter, macros, read_cf, read_filter, read_mc
 
 CF = """\
 # Xcomment, S=local:/no
@@ -85,7 +85,6 @@ def test_where() -> None:
 
 
 def test_lists() -> None:
-    assert names(" a;b , c,") == ("a", "b", "c")
     assert macros("j, _, {a b} {c},v") == ("j", "_", "{", "a", "b", "}", "{c}", "v")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lazaretto.errors import ConfigError
-from lazaretto.legacy.sendmail_cf import MAX_FILTERS, TIMES_S, choose, read
+from lazaretto.legacy.sendmail_cf import MAX_FILTERS, TIMES_S, choose, lines, names, read
 
 OURS = "Xfp-milter, S=inet:12200@127.0.0.1, F=T, T=E:8m;C:5m;R:4m;S:2m\n"
 
@@ -73,3 +73,12 @@ def test_anything(text: str) -> None:
     except ConfigError as error:
         said = str(error)
     assert "\n" not in said
+
+
+def test_lists_of_names() -> None:
+    assert names(" a;b , c,") == ("a", "b", "c")
+    assert names(" , ;") == ()
+
+
+def test_lines_go_on_below() -> None:
+    assert list(lines("# no\nXa, S=b,\r\n\tF=T\n\nO x=1\n \n")) == [(2, "Xa, S=b,\tF=T"), (5, "O x=1 ")]

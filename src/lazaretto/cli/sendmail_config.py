@@ -18,6 +18,7 @@ from typing import NamedTuple
 from lazaretto import regex
 from lazaretto.cli import milter_address
 from lazaretto.cli.sendmail import MACROS, USUAL
+from lazaretto.legacy.sendmail_cf import lines, names
 
 MAX_NAMES = 1000  # of a list in sendmail.mc; one that is made of itself doubles with each line
 _FLAGS = {"T", "R", "4"}
@@ -61,7 +62,7 @@ def read_cf(text: str) -> Filters:
     """What Sendmail would read.  Of an option that is set twice, the last counts, as there."""
     found = Filters({}, (), {}, {}, {})
     order: tuple[str, ...] = ()
-    for line in _logical(text):
+    for _, line in lines(text):
         if line.startswith("X"):
             one = read_filter(line[1:])
             if one.name in found.filters:
@@ -146,29 +147,9 @@ def _seconds(text: str) -> float | None:
     return total if at and at == len(text) else None
 
 
-def names(value: str) -> tuple[str, ...]:
-    """InputMailFilters: separated by commas or semicolons."""
-    return tuple(name.strip() for name in value.replace(";", ",").split(",") if name.strip())
-
-
 def macros(value: str) -> tuple[str, ...]:
     """A list of macros: letters, and names in braces."""
     return tuple(_MACRO.findall(value.replace(",", " ")))
-
-
-def _logical(text: str) -> Iterator[str]:
-    """Lines without comments, and with what follows on lines that begin with a blank."""
-    line = ""
-    for physical in text.split("\n"):
-        physical = physical.rstrip("\r")
-        if physical[:1] in (" ", "\t") and line:
-            line += " " + physical.strip()
-            continue
-        if line:
-            yield line
-        line = "" if physical.startswith("#") else physical
-    if line:
-        yield line
 
 
 def _calls(text: str) -> Iterator[tuple[str, list[str]]]:

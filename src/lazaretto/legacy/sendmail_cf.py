@@ -67,10 +67,10 @@ def read(text: str, file: str = "sendmail.cf") -> tuple[list[MailFilter], tuple[
     """All filters, and the names that InputMailFilters lists; of several such options the last counts."""
     filters: list[MailFilter] = []
     active: tuple[str, ...] = ()
-    for number, line in _lines(text):
+    for number, line in lines(text):
         option = _OPTION.match(line)
         if option is not None:
-            active = tuple(name.strip() for name in option[1].replace(";", ",").split(",") if name.strip())
+            active = names(option[1])
         elif line.startswith("X"):
             if len(filters) >= MAX_FILTERS:
                 raise ConfigError(f"more than {MAX_FILTERS} lines X", file, number)
@@ -78,8 +78,13 @@ def read(text: str, file: str = "sendmail.cf") -> tuple[list[MailFilter], tuple[
     return filters, active
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Number and text of each, with what goes on below."""
+def names(value: str) -> tuple[str, ...]:
+    """InputMailFilters: separated by commas or semicolons."""
+    return tuple(name.strip() for name in value.replace(";", ",").split(",") if name.strip())
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """Number and text of each, with what goes on below; no remarks."""
     pieces: list[str] = []
     begun = 0
     for number, line in enumerate(text.split("\n"), 1):
