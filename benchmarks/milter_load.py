@@ -12,9 +12,6 @@ Prints a line of JSON: messages, seconds, answers by their letter, and the milli
 from __future__ import annotations
 
 import json
-import select
-import socket
-import statistics
 import struct
 import sys
 import time
@@ -23,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from smtp_load import NUMBER
+from smtp_load import NUMBER, connect, drive, summary
 
 from milter_double import FINAL, Mta, macros, packet, texts, unpack
 
@@ -34,14 +31,7 @@ class Session:
     """One connection, and the messages on it."""
 
     def __init__(self, address: str, source: Iterator[bytes], messages: int) -> None:
-        if address.startswith("unix:"):
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.connect(address.removeprefix("unix:"))
-        else:
-            host, _, port = address.rpartition(":")
-            self.sock = socket.create_connection((host, int(port)))
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.setblocking(False)
+        self.sock = connect(address)
         self.mta = Mta()
         self.heard = bytearray()
         self.rest = memoryview(b"")
@@ -130,43 +120,21 @@ def numbered(templates: Sequence[bytes]) -> Iterator[bytes]:
 
 def load(address: str, sessions: int, seconds: float, least: int, messages: int, templates: Sequence[bytes]) -> dict[str, object]:
     """At least `least` messages, and for so many seconds."""
-    there: dict[int, Session] = {}
-    poll = select.epoll()
     times: list[float] = []
     letters: dict[str, int] = {}
     source = numbered(templates)
+
+    def make() -> Session:
+        session = Session(address, source, messages)
+        session.write()
+        return session
+
     begun = time.perf_counter()
-    started = 0
-    while True:
-        while len(there) < sessions and (time.perf_counter() - begun < seconds or started < least):
-            session = Session(address, source, messages)
-            session.write()
-            there[session.sock.fileno()] = session
-            poll.register(session.sock.fileno(), select.EPOLLIN | (select.EPOLLOUT if session.rest else 0))
-            started += messages
-        if not there:
-            break
-        for fd, events in poll.poll(60):
-            session = there[fd]
-            over = (session.write() if events & select.EPOLLOUT else False) or (events & ~select.EPOLLOUT != 0 and session.read())
-            if not over:
-                poll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if session.rest else 0))
-                continue
-            poll.unregister(fd)
-            session.sock.close()
-            del there[fd]
-            times += session.times
-            for letter in session.letters:
-                letters[letter] = letters.get(letter, 0) + 1
-    wall = time.perf_counter() - begun
-    times.sort()
-    return {
-        "messages": len(times),
-        "seconds": wall,
-        "answers": letters,
-        "p50": statistics.median(times),
-        "p99": times[min(len(times) - 1, int(len(times) * 0.99))],
-    }
+    for session in drive(make, sessions, seconds, least, messages):
+        times += session.times
+        for letter in session.letters:
+            letters[letter] = letters.get(letter, 0) + 1
+    return summary(times, time.perf_counter() - begun, answers=letters)
 
 
 def main(address: str, sessions: str, seconds: str, least: str, messages: str, *files: str) -> int:

@@ -14,10 +14,24 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 NUMBER = b"number-of-this-message"
 _SAYS = (b"EHLO load.example\r\n", b"MAIL FROM:<sender@example.org>\r\n", b"RCPT TO:<recipient@example.org>\r\n", b"DATA\r\n")
+
+
+def connect(address: str) -> socket.socket:
+    """HOST:PORT or unix:PATH; it does not block from then on."""
+    if address.startswith("unix:"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(address.removeprefix("unix:"))
+    else:
+        host, _, port = address.rpartition(":")
+        sock = socket.create_connection((host, int(port)))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setblocking(False)
+    return sock
 
 
 class Client:
@@ -25,14 +39,7 @@ class Client:
 
     def __init__(self, address: str, data: bytes) -> None:
         self.begun = time.perf_counter()
-        if address.startswith("unix:"):
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.connect(address.removeprefix("unix:"))
-        else:
-            host, _, port = address.rpartition(":")
-            self.sock = socket.create_connection((host, int(port)))
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.setblocking(False)
+        self.sock = connect(address)
         self.data = data
         self.step = 0
         self.heard = b""
@@ -95,45 +102,73 @@ def numbered(templates: Sequence[bytes]) -> Iterator[bytes]:
             yield part.replace(NUMBER, b"%022d" % number, 2)
 
 
+class Talk(Protocol):
+    """A conversation on its way; `rest` is what it has still to send."""
+
+    sock: socket.socket
+    rest: memoryview
+
+    def read(self) -> bool:
+        """Take what there is and answer; whether it is over."""
+        ...
+
+    def write(self) -> bool:
+        """Send what it takes; whether that was the end of it all."""
+        ...
+
+
+T = TypeVar("T", bound=Talk)
+
+
+def drive(make: Callable[[], T], sessions: int, seconds: float, least: int, messages: int = 1) -> Iterator[T]:
+    """Each conversation when it is over, `sessions` at a time: at least `least` messages, and for so many seconds.  `messages`: in each."""
+    there: dict[int, T] = {}
+    poll = select.epoll()
+    begun = time.perf_counter()
+    started = 0
+    while True:
+        while len(there) < sessions and (time.perf_counter() - begun < seconds or started < least):
+            one = make()
+            there[one.sock.fileno()] = one
+            poll.register(one.sock.fileno(), select.EPOLLIN | (select.EPOLLOUT if one.rest else 0))
+            started += messages
+        if not there:
+            return
+        for fd, events in poll.poll(60):
+            one = there[fd]
+            over = (one.write() if events & select.EPOLLOUT else False) or (events & ~select.EPOLLOUT != 0 and one.read())
+            if not over:
+                poll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if one.rest else 0))
+                continue
+            poll.unregister(fd)
+            one.sock.close()
+            del there[fd]
+            yield one
+
+
+def summary(times: list[float], seconds: float, **more: object) -> dict[str, object]:
+    """What is printed; `times` in milliseconds."""
+    times = sorted(times)
+    return {
+        "messages": len(times),
+        "seconds": seconds,
+        **more,
+        "p50": statistics.median(times),
+        "p99": times[min(len(times) - 1, int(len(times) * 0.99))],
+    }
+
+
 def load(address: str, sessions: int, seconds: float, least: int, templates: Sequence[bytes]) -> dict[str, object]:
     """At least `least` messages, and for so many seconds."""
-    clients: dict[int, Client] = {}
-    poll = select.epoll()
     times: list[float] = []
     failures: dict[str, int] = {}
     source = numbered(templates)
     begun = time.perf_counter()
-    started = 0
-    while True:
-        more = time.perf_counter() - begun < seconds or started < least
-        while more and len(clients) < sessions:
-            client = Client(address, next(source))
-            clients[client.sock.fileno()] = client
-            poll.register(client.sock.fileno(), select.EPOLLIN)
-            started += 1
-        if not clients:
-            break
-        for fd, events in poll.poll(30):
-            client = clients[fd]
-            over = (client.write() if events & select.EPOLLOUT else False) or (events & ~select.EPOLLOUT != 0 and client.read())
-            if not over:
-                poll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if client.rest else 0))
-                continue
-            poll.unregister(fd)
-            client.sock.close()
-            del clients[fd]
-            times.append(client.ms)
-            if client.code != "250":
-                failures[client.code] = failures.get(client.code, 0) + 1
-    wall = time.perf_counter() - begun
-    times.sort()
-    return {
-        "messages": len(times),
-        "seconds": wall,
-        "failures": failures,
-        "p50": statistics.median(times),
-        "p99": times[min(len(times) - 1, int(len(times) * 0.99))],
-    }
+    for client in drive(lambda: Client(address, next(source)), sessions, seconds, least):
+        times.append(client.ms)
+        if client.code != "250":
+            failures[client.code] = failures.get(client.code, 0) + 1
+    return summary(times, time.perf_counter() - begun, failures=failures)
 
 
 def main(address: str, sessions: str, seconds: str, least: str, *files: str) -> int:
