@@ -10,6 +10,7 @@ import pytest
 
 from lazaretto.frontends import peer, tasks
 from lazaretto.frontends.peer import BACKLOG_BYTES, Peer
+from serving import PATIENCE_S
 
 
 class Pile:
@@ -65,7 +66,7 @@ def test_waits_for_data_or_for_the_deadline() -> None:
             assert session._late
             session._hang_up()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_the_deadline_does_not_count_while_nobody_waits() -> None:
@@ -76,7 +77,7 @@ def test_the_deadline_does_not_count_while_nobody_waits() -> None:
             assert not session._late
             session._hang_up()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_what_is_sent_ahead_is_bounded() -> None:
@@ -99,7 +100,7 @@ def test_what_is_sent_ahead_is_bounded() -> None:
             session._hang_up()
             await session.lost.wait()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_who_takes_nothing_is_hung_up_on() -> None:
@@ -113,7 +114,7 @@ def test_who_takes_nothing_is_hung_up_on() -> None:
             assert not await session._heard(0.01)
             await session.lost.wait()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_what_is_taken_was_heard() -> None:
@@ -129,7 +130,7 @@ def test_what_is_taken_was_heard() -> None:
             await taking
             session._send(b"more")  # to nobody, and nothing happens
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def taken(sock: socket.socket, size: int) -> None:
@@ -147,7 +148,7 @@ def test_a_connection_that_is_closed_does_not_stay_for_ever(monkeypatch: pytest.
             session._hang_up()
             await session.lost.wait()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_abort_cancels_the_conversation() -> None:
@@ -166,4 +167,4 @@ def test_abort_cancels_the_conversation() -> None:
                 await session._task
             session._hang_up()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))

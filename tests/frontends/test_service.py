@@ -6,6 +6,7 @@ import asyncio
 
 from lazaretto.frontends.peer import Peer
 from lazaretto.frontends.service import Service
+from serving import PATIENCE_S
 from smtp_running import InlinePool
 
 
@@ -45,7 +46,7 @@ def test_polite_sessions_end_in_time() -> None:
         assert service.connections == 0
         assert [session.told for session in sessions] == [["stop"]] * 3
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
 def test_others_are_broken_off() -> None:
@@ -63,4 +64,4 @@ def test_others_are_broken_off() -> None:
         assert (one.told, two.told) == (["stop"], ["stop", "abort"])
         await service.finished()
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
