@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from serving import eventually
-from smtp_service import Service
+from smtp_service import Service, descriptors_for, high_water
 from smtp_session import RECIPIENT, SENDER, Closed, Session, attempt
 from smtp_sink import Sink
 
@@ -35,12 +34,8 @@ def sink() -> Iterator[Sink]:
 @pytest.fixture
 def descriptors() -> Iterator[None]:
     """Enough of them for the clients."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2 * IDLE + 200:
-        pytest.skip(f"not more than {hard} open files are allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * IDLE + 200), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with descriptors_for(IDLE):
+        yield
 
 
 def test_idle_and_dripping_clients_delay_nobody(sink: Sink, descriptors: None) -> None:
@@ -131,13 +126,6 @@ def test_huge_message_fills_nothing(sink: Sink, tmp_path: Path) -> None:
         assert high_water(worker) - before < 20_000_000
         assert client.deliver(MESSAGE).code == 250
     assert [one.data for one in sink.messages] == [MESSAGE]
-
-
-def high_water(pid: int) -> int:
-    """The most memory that a process has had."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
-    assert found
-    return int(found[1]) * 1024
 
 
 def spooled(pid: int) -> int:

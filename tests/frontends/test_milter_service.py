@@ -105,7 +105,7 @@ def test_its_final_lines_are_handed_over() -> None:
 
 
 def test_many_idle_some_active_one_that_stalls_one_that_lies(tmp_path: Path) -> None:
-    """Issue 5, in a size for each run: the others are served, and what is held is bounded."""
+    """The others are served, and what is held is bounded; tests/e2e/test_milter_limits.py does it to real processes."""
     idle, active = 200, 20
     pool = InlinePool()
     with MilterRunning(MilterSettings(data_timeout_s=20.0), pool, path=tmp_path / "s") as service:
